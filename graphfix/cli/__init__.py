@@ -1,0 +1,53 @@
+"""The command line: one file per verb, each of which parses, calls one function, renders, and turns the outcome into an exit code."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from graphfix._version import __version__
+from graphfix.cli import apply, inspect, passes, validate
+from graphfix.errors import GraphfixError
+
+app = typer.Typer(
+    name="graphfix",
+    help="Graph surgery for quantized ONNX models: from a ModelOpt export to a file that ONNX Runtime's TensorRT-RTX EP loads.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"graphfix {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.", callback=_version, is_eager=True)] = False,
+) -> None:
+    pass
+
+
+app.command("apply")(apply.apply_command)
+app.command("passes")(passes.passes_command)
+app.command("inspect")(inspect.inspect_command)
+app.command("validate")(validate.validate_command)
+
+
+def main() -> None:
+    """Run the command line; every error of graphfix becomes one message and its exit code."""
+    try:
+        app()
+    except GraphfixError as error:
+        typer.echo(f"error: {error}", err=True)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        typer.echo("stopped; nothing was left half-written", err=True)
+        sys.exit(130)

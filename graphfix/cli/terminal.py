@@ -1,0 +1,68 @@
+"""How text reaches a person: tables that read the same in a log, colour and progress only on a terminal."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+    from graphfix.pipeline import Progress
+
+
+def console(*, stderr: bool = False) -> Console:
+    """A console that never wraps or colours what goes into a file or a pipe."""
+    from rich.console import Console
+
+    stream = sys.stderr if stderr else sys.stdout
+    return Console(stderr=stderr, highlight=False, soft_wrap=True, width=None if stream.isatty() else 1000)
+
+
+def table(*columns: str, numbers: tuple[int, ...] = ()) -> Table:
+    """A plain table; the columns in ``numbers`` are aligned to the right."""
+    from rich.table import Table
+
+    made = Table(box=None, pad_edge=False, show_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    for i, column in enumerate(columns):
+        made.add_column(column, justify="right" if i in numbers else "left", no_wrap=True, overflow="ellipsis" if i else "fold")
+    return made
+
+
+def add_rows(made: Table, rows: Iterable[Iterable[object]]) -> Table:
+    """Add rows of plain text (brackets are shapes here, not markup); whole numbers get thousands separators."""
+    from rich.text import Text
+
+    for row in rows:
+        made.add_row(*(Text(f"{cell:,}" if isinstance(cell, int) else str(cell)) for cell in row))
+    return made
+
+
+@contextlib.contextmanager
+def progress() -> Iterator[Progress | None]:
+    """A progress bar over passes on stderr, on a terminal only, shown once something takes longer than a moment."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    with Progress(TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), console=console(stderr=True), transient=True) as bar:
+        task = bar.add_task("loading", total=None)
+
+        def report(name: str, done: int, total: int) -> None:
+            bar.update(task, description=name or "saving", completed=done, total=total)
+
+        yield report
+
+
+def size(count: int) -> str:
+    """Bytes for people: ``1.4 GB``."""
+    value = float(count)
+    for unit in ("B", "kB", "MB", "GB"):
+        if value < 1000 or unit == "GB":
+            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
+        value /= 1000
+    raise AssertionError

@@ -1,0 +1,208 @@
+"""Element types by the type variables of the operators' schemas, in one walk, with a say at every conflict.
+
+onnx's shape inference answers "what type is this value" for a graph that is consistent. This module answers the question that
+comes before: where do two inputs that share a type variable disagree, and what does everything behind look like once one of
+them is cast. It needs no shapes, works in function bodies, and reads no weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+import onnx.defs
+import onnx_ir as ir
+
+from graphfix import schemas
+from graphfix.facts.trt_ops import CONTRACTS, DOMAIN, element_type
+from graphfix.model import DEFAULT_DOMAIN, constant_tensor, int_attribute, opset_version, scopes, subgraphs, tensor_type
+
+DT = ir.DataType
+
+# Operators whose output type an integer attribute (TensorProto.DataType) decides; the default applies where it is absent,
+# None: the type of input 0. Source: the operators' specifications at opset 23.
+FROM_ATTRIBUTE: Mapping[str, tuple[str, DT | None]] = {
+    "Bernoulli": ("dtype", None),
+    "BlackmanWindow": ("output_datatype", DT.FLOAT),
+    "Cast": ("to", None),
+    "EyeLike": ("dtype", None),
+    "HammingWindow": ("output_datatype", DT.FLOAT),
+    "HannWindow": ("output_datatype", DT.FLOAT),
+    "MelWeightMatrix": ("output_datatype", DT.FLOAT),
+    "Multinomial": ("dtype", DT.INT32),
+    "RandomNormal": ("dtype", DT.FLOAT),
+    "RandomNormalLike": ("dtype", None),
+    "RandomUniform": ("dtype", DT.FLOAT),
+    "RandomUniformLike": ("dtype", None),
+}
+
+Types = dict[ir.Value, DT]
+
+
+@dataclass(frozen=True)
+class Conflict:
+    """An input whose type differs from what an earlier input of the same type variable, or the schema, asks for."""
+
+    node: ir.Node
+    index: int
+    wanted: DT
+    found: DT
+
+
+# Called at each conflict, in order of the walk. It may insert a Cast before an input and return the type that all then agree on.
+Resolve = Callable[[Conflict], "DT | None"]
+
+
+@dataclass(frozen=True)
+class _Signature:
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    variadic_input: bool
+    variadic_output: bool
+    homogeneous: bool
+
+    def input_variable(self, index: int) -> str:
+        """The type string of an input port; empty for ports of a heterogeneous variadic tail."""
+        if index < len(self.inputs) - (1 if self.variadic_input else 0):
+            return self.inputs[index]
+        return self.inputs[-1] if self.variadic_input and self.homogeneous else ""
+
+    def output_variable(self, index: int) -> str:
+        if index < len(self.outputs):
+            return self.outputs[index]
+        return self.outputs[-1] if self.variadic_output else ""
+
+
+@lru_cache(maxsize=4096)
+def _signature(op_type: str, domain: str, version: int) -> _Signature | None:
+    if not onnx.defs.has(op_type, max_inclusive_version=version, domain=domain):
+        return None
+    schema = onnx.defs.get_schema(op_type, version, domain)
+    variadic = onnx.defs.OpSchema.FormalParameterOption.Variadic
+    last_in = schema.inputs[-1] if schema.inputs else None
+    last_out = schema.outputs[-1] if schema.outputs else None
+    single = {c.type_param_str: c.allowed_type_strs[0] for c in schema.type_constraints if len(c.allowed_type_strs) == 1}
+    return _Signature(
+        tuple(single.get(port.type_str, port.type_str) for port in schema.inputs),
+        tuple(single.get(port.type_str, port.type_str) for port in schema.outputs),
+        last_in is not None and last_in.option == variadic,
+        last_out is not None and last_out.option == variadic,
+        last_in is None or last_in.is_homogeneous,
+    )
+
+
+@lru_cache(maxsize=256)
+def _fixed(type_string: str) -> DT | None:
+    if not (type_string.startswith("tensor(") and type_string.endswith(")")):
+        return None
+    return DT.__members__.get(type_string[7:-1].upper())
+
+
+def element_types(model: ir.Model, resolve: Resolve | None = None) -> Types:
+    """Infer the element type of every tensor value from the operators, not from what the file says about them.
+
+    Args:
+        model: The model; only ``resolve`` may edit it.
+        resolve: Called at every disagreement between inputs of a node.
+
+    Returns:
+        The element type of each value that could be typed. Declarations are used for graph inputs, initializers, and outputs of
+        operators that have no schema.
+    """
+    schemas.register()
+    types: Types = {}
+    for scope in scopes(model):
+        if scope.depth == 0:
+            _infer_body(scope.body, scope.opset_imports, types, resolve)
+    return types
+
+
+def _infer_body(body: ir.Graph | ir.Function, imports: Mapping[str, int], types: Types, resolve: Resolve | None) -> None:
+    for entering in body.inputs:
+        if entering not in types and (declared := tensor_type(entering)) is not None:
+            types[entering] = declared
+    if isinstance(body, ir.Graph):
+        for value in body.initializers.values():
+            if value.const_value is not None:
+                types[value] = value.const_value.dtype
+    for node in tuple(body):
+        _infer_node(node, imports, types, resolve)
+
+
+def _infer_node(node: ir.Node, imports: Mapping[str, int], types: Types, resolve: Resolve | None) -> None:
+    graphs = tuple(graph for _, graph in subgraphs(node))
+    _seed_subgraph_inputs(node, graphs, types)
+    for graph in graphs:
+        _infer_body(graph, imports, types, resolve)
+    signature = _signature(node.op_type, node.domain, opset_version(imports, node.domain) or 1)
+    if signature is None:
+        for unknown in node.outputs:
+            if (declared := tensor_type(unknown)) is not None:
+                types[unknown] = declared
+        return
+    bound: dict[str, DT] = {}
+    for index, value in enumerate(node.inputs):
+        variable = signature.input_variable(index)
+        found = types.get(value) if value is not None else None
+        if found is None or not variable:
+            continue
+        wanted = _fixed(variable) or bound.get(variable)
+        if wanted is not None and wanted != found and resolve is not None:
+            agreed = resolve(Conflict(node, index, wanted, found))
+            if agreed is not None:
+                bound[variable] = agreed
+                types.update({v: kind for v in node.inputs if v and v not in types and (kind := tensor_type(v))})
+        bound.setdefault(variable, found)
+    for port, made in enumerate(node.outputs):
+        output = _output_type(node, port, types, graphs)
+        if output is None:
+            variable = signature.output_variable(port)
+            output = _fixed(variable) or bound.get(variable)
+        if output is not None:
+            types[made] = output
+
+
+def _output_type(node: ir.Node, port: int, types: Types, graphs: tuple[ir.Graph, ...]) -> DT | None:
+    """The type of an output that no type variable of the inputs decides; None to go by the type variable."""
+    first = types.get(node.inputs[0]) if node.inputs and node.inputs[0] is not None else None
+    if node.op_type in {"QuantizeLinear", "DequantizeLinear"} or node.domain == DOMAIN:
+        contract = CONTRACTS.get(node.op_type)
+        if contract is None or port >= len(contract.outputs):
+            return None
+        inputs = [types[v].name.lower() if v is not None and v in types else None for v in node.inputs]
+        return _fixed(f"tensor({element_type(contract, port, inputs, lambda name: int_attribute(node, name))})")
+    if node.domain != DEFAULT_DOMAIN:
+        return None
+    if node.op_type in FROM_ATTRIBUTE:
+        name, default = FROM_ATTRIBUTE[node.op_type]
+        number = int_attribute(node, name, 0)
+        return DT(number) if number else (default or first if node.op_type != "Cast" else None)
+    if node.op_type == "Constant":
+        tensor = constant_tensor(node.outputs[0])
+        return tensor.dtype if tensor is not None else None
+    if node.op_type == "ConstantOfShape":
+        value = node.attributes.get("value")
+        return DT.FLOAT if value is None else None if value.is_ref() else value.as_tensor().dtype
+    if graphs:
+        return _from_subgraph(node, port, types, graphs)
+    return None
+
+
+def _seed_subgraph_inputs(node: ir.Node, graphs: tuple[ir.Graph, ...], types: Types) -> None:
+    """Loop and Scan hand their inputs to the body: Loop as (iteration, condition, carried...), Scan in order."""
+    if node.domain != DEFAULT_DOMAIN or node.op_type not in {"Loop", "Scan"} or not graphs:
+        return
+    for outer, inner in zip(node.inputs, graphs[0].inputs, strict=False):
+        if outer is not None and outer in types:
+            types[inner] = types[outer]
+    if node.op_type == "Loop":
+        for inner, kind in zip(graphs[0].inputs, (DT.INT64, DT.BOOL), strict=False):
+            types[inner] = kind
+
+
+def _from_subgraph(node: ir.Node, port: int, types: Types, graphs: tuple[ir.Graph, ...]) -> DT | None:
+    """If, Loop and Scan take their output types from their bodies' outputs (Loop's first body output is its condition)."""
+    index = port + 1 if node.op_type == "Loop" else port
+    outputs = graphs[0].outputs
+    return types.get(outputs[index]) if index < len(outputs) else None

@@ -1,0 +1,1 @@
+"""Tables only, a source per row."""

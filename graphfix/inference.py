@@ -1,0 +1,119 @@
+"""Types and shapes of every value, by onnx's own shape inference, with the ``trt`` operators known to it and without weights.
+
+What the file declares about intermediate values is left out of the question wherever a schema can answer it, so a stale or wrong
+annotation never becomes its own proof. Declarations are kept for graph inputs and for outputs of operators without a schema.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+import onnx
+import onnx.defs
+import onnx.shape_inference
+import onnx_ir as ir
+
+from graphfix import schemas
+from graphfix.model import DEFAULT_DOMAIN, subgraphs
+
+Types = Mapping[ir.Value, ir.TypeAndShape]
+
+# Values up to this size (bytes) stay in the header: shape inference reads axes, shapes and repeats from them.
+SMALL = 1024
+
+
+@contextmanager
+def _without_weights(model: ir.Model) -> Iterator[None]:
+    """Replace large in-memory initializers by references to nowhere, for as long as the header is being written."""
+    swapped: list[tuple[ir.Value, ir.TensorProtocol]] = []
+    try:
+        for graph in model.graphs():
+            for value in graph.initializers.values():
+                tensor = value.const_value
+                if tensor is None or isinstance(tensor, ir.ExternalTensor) or tensor.nbytes <= SMALL:
+                    continue
+                swapped.append((value, tensor))
+                value.const_value = ir.ExternalTensor(
+                    "none", 0, tensor.nbytes, tensor.dtype, shape=ir.Shape(tensor.shape.numpy()), name=value.name or ""
+                )
+        yield
+    finally:
+        for value, tensor in swapped:
+            value.const_value = tensor
+
+
+def header(model: ir.Model) -> onnx.ModelProto:
+    """The model as a proto whose large initializers have no bytes: for onnx's checker and inference, at any model size."""
+    with _without_weights(model):
+        return ir.to_proto(model)
+
+
+def infer(model: ir.Model) -> Types:
+    """Infer types and shapes of the main graph and its subgraphs (function bodies have no types of their own).
+
+    Returns:
+        For every value that onnx could type: its type and its shape (None where the rank is unknown). Dimensions that inference
+        only gave a made-up name are left unnamed.
+    """
+    schemas.register()
+    proto = header(model)
+    versions = {entry.domain: entry.version for entry in proto.opset_import}
+    versions.setdefault(DEFAULT_DOMAIN, versions.pop("ai.onnx", 1))
+    functions = {(f.domain, f.name) for f in proto.functions}
+    _forget(proto.graph, versions, functions)
+    known = {d.dim_param for v in proto.graph.input for d in v.type.tensor_type.shape.dim if d.dim_param}
+    inferred = onnx.shape_inference.infer_shapes(proto, check_type=False, strict_mode=False, data_prop=True)
+    types: dict[ir.Value, ir.TypeAndShape] = {}
+    _collect(model.graph, inferred.graph, known, types)
+    return types
+
+
+def _forget(graph: onnx.GraphProto, versions: Mapping[str, int], functions: set[tuple[str, str]]) -> None:
+    answered: set[str] = set()
+    for node in graph.node:
+        domain = "" if node.domain == "ai.onnx" else node.domain
+        if (domain, node.op_type) in functions or _has_schema(node.op_type, domain, versions):
+            answered.update(node.output)
+        for attribute in node.attribute:
+            for inner in (*([attribute.g] if attribute.type == onnx.AttributeProto.GRAPH else ()), *attribute.graphs):
+                _forget(inner, versions, functions)
+    kept = [info for info in graph.value_info if info.name not in answered and info.type.WhichOneof("value")]
+    del graph.value_info[:]
+    graph.value_info.extend(kept)
+    for info in graph.output:
+        if info.name in answered:
+            info.ClearField("type")
+
+
+def _has_schema(op_type: str, domain: str, versions: Mapping[str, int]) -> bool:
+    return onnx.defs.has(op_type, max_inclusive_version=versions.get(domain, 1), domain=domain)
+
+
+def _collect(graph: ir.Graph, proto: onnx.GraphProto, known: set[str], types: dict[ir.Value, ir.TypeAndShape]) -> None:
+    found: dict[str, onnx.TypeProto] = {info.name: info.type for info in (*proto.value_info, *proto.output)}
+    for value in graph.inputs:
+        types[value] = ir.TypeAndShape(value.type, value.shape)
+    for value in graph.initializers.values():
+        if value.const_value is not None:
+            types[value] = ir.TypeAndShape(ir.TensorType(value.const_value.dtype), ir.Shape(value.const_value.shape.numpy()))
+    for node, node_proto in zip(graph, proto.node, strict=True):
+        for value in node.outputs:
+            if value.name in found and (kind := found[value.name]).WhichOneof("value"):
+                types[value] = _type_and_shape(kind, known)
+        inner = {
+            key: g
+            for a in node_proto.attribute
+            for key, g in (
+                [(a.name, a.g)] if a.type == onnx.AttributeProto.GRAPH else [(f"{a.name}[{i}]", g) for i, g in enumerate(a.graphs)]
+            )
+        }
+        for name, subgraph in subgraphs(node):
+            _collect(subgraph, inner[name], known, types)
+
+
+def _type_and_shape(kind: onnx.TypeProto, known: set[str]) -> ir.TypeAndShape:
+    shape = ir.serde.deserialize_type_proto_for_shape(kind)
+    if shape is not None:
+        shape = ir.Shape([d if isinstance(d, int) or str(d.value) in known else None for d in shape])
+    return ir.TypeAndShape(ir.serde.deserialize_type_proto_for_type(kind), shape)

@@ -1,0 +1,22 @@
+"""The only room that touches the file system: load without weights, save without tearing."""
+
+from graphfix.io.files import write_text
+from graphfix.io.load import load
+from graphfix.io.proto import SOURCE, Source, add_provenance, external_tensors, from_proto, read_provenance, to_proto
+from graphfix.io.save import Saved, check_target, default_output, save
+
+__all__ = [
+    "SOURCE",
+    "Saved",
+    "Source",
+    "add_provenance",
+    "check_target",
+    "default_output",
+    "external_tensors",
+    "from_proto",
+    "load",
+    "read_provenance",
+    "save",
+    "to_proto",
+    "write_text",
+]

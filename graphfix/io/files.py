@@ -1,0 +1,109 @@
+"""Files that appear whole or not at all, copies that the kernel makes, and what to say when the disk refuses."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import mmap
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NoReturn
+
+from graphfix.errors import UnavailableError
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Write a report atomically.
+
+    Raises:
+        UnavailableError: The disk is full or may not be written.
+    """
+    path = Path(path)
+    try:
+        with temporary(path) as draft:
+            draft.write_text(text, encoding="utf-8", newline="\n")
+    except OSError as error:
+        explain(error, path)
+
+
+def explain(error: OSError, target: Path) -> NoReturn:
+    if error.errno == errno.ENOSPC:
+        raise UnavailableError(
+            f"no space left to write {target.name}",
+            where=str(target.parent),
+            why="the disk is full; nothing was written",
+            hint="free some space, or write beside the input so that its data file is shared",
+        ) from error
+    if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
+        raise UnavailableError(f"{target.parent} may not be written", why=str(error.strerror)) from error
+    raise UnavailableError(f"cannot write {target}", why=str(error.strerror or error)) from error
+
+
+@contextlib.contextmanager
+def temporary(target: Path) -> Iterator[Path]:
+    """A file beside ``target`` that becomes it on success and is gone on failure."""
+    path = target.parent / f"{target.name}.tmp-{os.getpid()}-{os.urandom(4).hex()}"
+    # Not tempfile: its files are private to the owner, and a model should get the permissions that any new file gets.
+    os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+    try:
+        yield path
+        os.replace(path, target)  # noqa: PTH105 - Path.replace is the same call; the name says what matters here
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+
+
+def reflink(source: Path, target: Path) -> bool:
+    """Let ``target`` share ``source``'s blocks (Btrfs, XFS, bcachefs); False where the file system cannot."""
+    if not sys.platform.startswith("linux"):
+        return False
+    import fcntl
+
+    ficlone = 0x40049409  # linux/fs.h
+    try:
+        with source.open("rb") as reading, target.open("r+b") as writing:
+            fcntl.ioctl(writing.fileno(), ficlone, reading.fileno())
+            os.fsync(writing.fileno())
+    except OSError:
+        return False
+    return True
+
+
+def copy_bytes(source: Path, target: Path) -> None:
+    shutil.copyfile(source, target)
+    with target.open("r+b") as file:
+        os.fsync(file.fileno())
+
+
+def equal(a: Path, b: Path) -> bool:
+    if a.stat().st_size != b.stat().st_size:
+        return False
+    size = 1 << 22
+    with a.open("rb") as left, b.open("rb") as right:
+        while block := left.read(size):
+            if block != right.read(size):
+                return False
+    return True
+
+
+def mentioned(name: str, folder: Path) -> bool:
+    """Whether any model in ``folder`` refers to a data file of this name: such a file is not ours alone to remove."""
+    for path in folder.glob("*.onnx"):
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as view:
+            if view.find(name.encode()) >= 0:
+                return True
+    return False
+
+
+def sync_folder(folder: Path) -> None:
+    """Make renames in ``folder`` durable where the platform has a call for it (Windows journals them itself)."""
+    if os.name == "nt":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

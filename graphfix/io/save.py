@@ -1,0 +1,281 @@
+"""Saving: the header goes to a temporary file beside the target, is flushed to disk, and renamed over the target.
+
+A crash leaves the old output or the new one. Bytes of external data are never read into Python: an output in the input's folder refers
+to the input's data file, an output elsewhere gets a copy that the kernel makes (a reflink where the file system can).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import google.protobuf.message
+import onnx
+import onnx_ir as ir
+
+from graphfix.errors import ModelError, UsageError
+from graphfix.io.files import copy_bytes, equal, explain, mentioned, reflink, sync_folder, temporary
+from graphfix.io.proto import PROVENANCE, external_tensors, to_proto
+from graphfix.model import scopes
+
+EXTERNALIZE = 1024  # bytes: new tensors of this size and up leave the header if the model keeps its weights outside already
+PROTOBUF_LIMIT = 2**31 - 2**20  # bytes: a header beyond this cannot be parsed
+
+
+@dataclass(frozen=True)
+class Saved:
+    """What `save` wrote, and what became of the data: one of ``none``, ``shared``, ``reflinked``, ``copied``, ``written``."""
+
+    path: Path
+    data: str
+    data_files: tuple[Path, ...]
+    bytes_written: int
+
+
+def default_output(source: Path) -> Path:
+    """``model.onnx`` -> ``model.fixed.onnx``, beside it."""
+    return source.with_name(f"{source.stem}.fixed{source.suffix or '.onnx'}")
+
+
+def check_target(source: Path | None, target: Path, *, force: bool, in_place: bool) -> None:
+    """Refuse a target that would overwrite something before any work is done.
+
+    Raises:
+        UsageError: The target is the input, exists and is not graphfix's, or its folder does not exist.
+    """
+    if not target.parent.is_dir():
+        raise UsageError(f"there is no folder {target.parent}", hint=f"mkdir {target.parent}")
+    if target.is_dir():
+        raise UsageError(f"{target} is a folder", hint=f"-o {target / 'model.onnx'}")
+    if source is not None and _same_file(source, target):
+        if not in_place:
+            raise UsageError("the output is the input", hint="--in-place if that is meant")
+        return
+    if target.exists() and not force and not written_by_graphfix(target):
+        raise UsageError(
+            f"{target} exists and graphfix did not write it",
+            hint="choose another name with -o, or --force to replace it",
+        )
+
+
+def _same_file(a: Path, b: Path) -> bool:
+    return b.exists() and a.exists() and a.samefile(b)
+
+
+def written_by_graphfix(path: Path) -> bool:
+    """Whether the file at ``path`` is a model that graphfix wrote."""
+    proto = onnx.ModelProto()
+    try:
+        proto.ParseFromString(path.read_bytes())
+    except (OSError, google.protobuf.message.DecodeError):
+        return False
+    return any(entry.key == PROVENANCE for entry in proto.metadata_props)
+
+
+def save(model: ir.Model, target: str | Path, *, data: str = "auto") -> Saved:
+    """Write ``model`` to ``target`` atomically and durably.
+
+    Args:
+        model: The model. Its tensors stay valid; their locations in memory are not changed.
+        target: Path of the ``.onnx`` file.
+        data: ``share`` refers to the input's data file (same folder only), ``copy`` gives the output its own, ``auto`` shares
+            within the input's folder and copies elsewhere.
+
+    Raises:
+        UsageError: Sharing across folders was asked for, or the target's folder does not exist.
+        UnavailableError: The disk is full or may not be written.
+    """
+    target = Path(target)
+    target = target.parent.resolve() / target.name
+    folders = {Path(tensor.base_dir).resolve() if tensor.base_dir else target.parent for tensor in external_tensors(model)}
+    if data == "share" and not folders <= {target.parent}:
+        raise UsageError(
+            "data files cannot be shared across folders",
+            why="ONNX refers to external data by a path inside the model's folder, and refuses links",
+            hint=f"write the output into {min(folders)}, or use --data copy",
+        )
+    job = _Save(model, target, share=folders <= {target.parent} and data != "copy")
+    try:
+        return job.run()
+    except OSError as error:
+        explain(error, target)
+
+
+class _Save:
+    """One save: which data files the output refers to, in which order things appear on disk, and what is undone on failure."""
+
+    def __init__(self, model: ir.Model, target: Path, *, share: bool) -> None:
+        self.model, self.target, self.share = model, target, share
+        self.made: list[Path] = []
+        self.how = "none"
+        self.bytes = 0
+
+    def run(self) -> Saved:
+        stale = self._previous_data()
+        moves = self._place_existing()
+        try:
+            fresh = self._write_new()
+            self._write_header({**moves, **fresh})
+        except BaseException:
+            for path in self.made:
+                path.unlink(missing_ok=True)
+            raise
+        files = tuple(sorted({self.target.parent / name for name in self._locations(moves, fresh)}))
+        for path in stale - set(files):
+            if not mentioned(path.name, self.target.parent):
+                path.unlink(missing_ok=True)
+        return Saved(self.target, self.how, files, self.bytes)
+
+    def _locations(self, moves: dict[str, str], fresh: dict[int, tuple[str, int]]) -> Iterator[str]:
+        yield from (moves.get(os.fspath(t.location), os.fspath(t.location)) for t in external_tensors(self.model))
+        yield from (name for name, _ in fresh.values())
+
+    def _previous_data(self) -> set[Path]:
+        """Data files that the output being replaced was given by an earlier save: they may go once it is replaced."""
+        if not self.target.exists() or not written_by_graphfix(self.target):
+            return set()
+        stem = self.target.name + "_data"
+        return {
+            path
+            for path in self.target.parent.glob("*")
+            if (path.name == stem or path.name.startswith(f"{stem}.")) and ".tmp-" not in path.name and path.is_file()
+        }
+
+    def _place_existing(self) -> dict[str, str]:
+        """Give the output the data files that it refers to: nothing to do when shared, else one copy of each."""
+        locations = dict.fromkeys(os.fspath(t.location) for t in external_tensors(self.model))
+        if not locations:
+            return {}
+        if self.share:
+            self.how = "shared"
+            return {}
+        here = self.target.parent
+        bases = {os.fspath(t.location): Path(t.base_dir or here) for t in external_tensors(self.model)}
+        moves = {}
+        for i, location in enumerate(locations):
+            name = self._free_name("" if len(locations) == 1 else f".{i:03d}", bases[location] / location)
+            moves[location] = name
+            if not (self.target.parent / name).exists():
+                self._copy(bases[location] / location, self.target.parent / name)
+            else:
+                self.how = "copied"
+        return moves
+
+    def _free_name(self, suffix: str, wanted: Path | None) -> str:
+        """A name in the target's folder that is free, or that holds exactly the bytes of ``wanted`` already."""
+        n = 0
+        while True:
+            name = f"{self.target.name}_data{suffix}" + (f".{n}" if n else "")
+            path = self.target.parent / name
+            if path not in self.made and (not path.exists() or (wanted is not None and equal(path, wanted))):
+                return name
+            n += 1
+
+    def _copy(self, source: Path, target: Path) -> None:
+        with temporary(target) as draft:
+            self.how = "reflinked" if reflink(source, draft) else "copied"
+            if self.how == "copied":
+                copy_bytes(source, draft)
+                self.bytes += source.stat().st_size
+        self.made.append(target)
+
+    def _write_new(self) -> dict[int, tuple[str, int]]:
+        """Write large tensors that passes made to one new data file; returns where each lies (by id of the tensor)."""
+        tensors = list(_new_tensors(self.model))
+        total = sum(t.nbytes for t in tensors)
+        outside = any(True for _ in external_tensors(self.model))
+        if not tensors or not (outside or total > PROTOBUF_LIMIT):
+            return {}
+        name = self._free_name(".new" if outside and not self.share else "", None)
+        places: dict[int, tuple[str, int]] = {}
+        path = self.target.parent / name
+        with temporary(path) as draft, draft.open("wb") as file:
+            for tensor in tensors:
+                file.seek(-(-file.tell() // 64) * 64)
+                places[id(tensor)] = (name, file.tell())
+                file.write(tensor.tobytes())
+            file.flush()
+            os.fsync(file.fileno())
+            self.bytes += file.tell()
+        self.made.append(path)
+        if self.how == "none":
+            self.how = "written"
+        return places
+
+    def _write_header(self, where: dict[Any, Any]) -> None:
+        with _relocated(self.model, where):
+            proto = to_proto(self.model)
+        if proto.ByteSize() > PROTOBUF_LIMIT:
+            raise ModelError("the model's header would exceed protobuf's 2 GB", why="its weights are stored inside the file")
+        blob = proto.SerializeToString(deterministic=True)
+        with temporary(self.target) as draft, draft.open("wb") as file:
+            file.write(blob)
+            file.flush()
+            os.fsync(file.fileno())
+        self.bytes += len(blob)
+        sync_folder(self.target.parent)
+
+
+def _new_tensors(model: ir.Model) -> Iterator[ir.TensorProtocol]:
+    """Initializers that passes made: in memory, not part of the file that was read, large enough to leave the header."""
+    for graph in model.graphs():
+        for value in graph.initializers.values():
+            tensor = value.const_value
+            if tensor is None or isinstance(tensor, ir.ExternalTensor | ir.serde.TensorProtoTensor | ir.StringTensor):
+                continue
+            if tensor.nbytes >= EXTERNALIZE:
+                yield tensor
+
+
+@contextlib.contextmanager
+def _relocated(model: ir.Model, where: dict[Any, Any]) -> Iterator[None]:
+    """Point tensors at their places in the output while the header is being written."""
+    undo: list[tuple[ir.Value, ir.TensorProtocol]] = []
+
+    def moved(tensor: ir.TensorProtocol, name: str | None) -> ir.ExternalTensor | None:
+        if isinstance(tensor, ir.ExternalTensor):
+            location = where.get(os.fspath(tensor.location))
+            offset, length = tensor.offset, tensor.length
+        else:
+            location, offset = where.get(id(tensor), (None, None))
+            length = tensor.nbytes
+        if location is None:
+            return None
+        return ir.ExternalTensor(
+            location,
+            offset,
+            length,
+            tensor.dtype,
+            shape=ir.Shape(tensor.shape.numpy()),
+            name=name or tensor.name or "",
+            doc_string=tensor.doc_string,
+            metadata_props=dict(tensor.metadata_props),
+        )
+
+    attributes: list[tuple[ir.Node, ir.Attr]] = []
+    try:
+        if where:
+            for scope in scopes(model):
+                for value in scope.body.initializers.values() if isinstance(scope.body, ir.Graph) else ():
+                    tensor = value.const_value
+                    new = moved(tensor, value.name) if tensor is not None else None
+                    if tensor is not None and new is not None:
+                        undo.append((value, tensor))
+                        value.const_value = new
+                for node in scope.body:
+                    for attr in tuple(node.attributes.values()):
+                        if attr.type == ir.AttributeType.TENSOR and not attr.is_ref():
+                            new = moved(attr.value, None) if isinstance(attr.value, ir.ExternalTensor) else None
+                            if new is not None:
+                                attributes.append((node, attr))
+                                node.attributes[attr.name] = ir.AttrTensor(attr.name, new, doc_string=attr.doc_string)
+        yield
+    finally:
+        for value, tensor in undo:
+            value.const_value = tensor
+        for node, attr in attributes:
+            node.attributes[attr.name] = attr

@@ -1,0 +1,276 @@
+"""The in-memory model: one walk, names, places, constants, and the checks that must hold between passes.
+
+The model is onnx-ir's. Nothing here reads weights unless asked for a constant's value, and nothing touches the file system.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, MutableMapping
+from dataclasses import dataclass
+
+import numpy as np
+import onnx_ir as ir
+
+from graphfix.errors import ModelError
+
+DEFAULT_DOMAIN = ""
+ALIAS = "ai.onnx"  # the default domain's second spelling
+
+# Keys of `ir.Model.meta` and `ir.Graph.meta` for what onnx-ir does not model itself.
+DUPLICATES = "graphfix.duplicate_imports"  # list of (domain, before, after)
+SPARSE = "graphfix.sparse_initializers"  # name -> SparseTensorProto
+TRAINING = "graphfix.training_info"  # list of TrainingInfoProto
+
+Owner = ir.Graph | ir.Function
+
+
+@dataclass(frozen=True)
+class Scope:
+    """A graph, subgraph or function body.
+
+    Attributes:
+        body: What holds the nodes.
+        owner: The main graph or the function whose ``opset_imports`` govern the body.
+        path: How a person finds it; empty for the main graph.
+        depth: 0 for the main graph and for function bodies.
+    """
+
+    body: ir.Graph | ir.Function
+    owner: ir.Graph | ir.Function
+    path: str
+    depth: int
+
+    @property
+    def opset_imports(self) -> MutableMapping[str, int]:
+        """The imports that give this body's operators their versions."""
+        return self.owner.opset_imports
+
+
+def opset_version(imports: Mapping[str, int], domain: str = DEFAULT_DOMAIN) -> int | None:
+    """The version of a domain in a list of imports, under either spelling of the default one; None where not imported."""
+    if domain == DEFAULT_DOMAIN:
+        return imports.get(DEFAULT_DOMAIN, imports.get(ALIAS))
+    return imports.get(domain)
+
+
+def subgraphs(node: ir.Node) -> Iterator[tuple[str, ir.Graph]]:
+    """The graphs held by a node's attributes, with the attribute's name (``branches[1]`` for lists)."""
+    for attr in node.attributes.values():
+        if attr.is_ref():
+            continue
+        if attr.type == ir.AttributeType.GRAPH:
+            yield attr.name, attr.as_graph()
+        elif attr.type == ir.AttributeType.GRAPHS:
+            for i, graph in enumerate(attr.as_graphs()):
+                yield f"{attr.name}[{i}]", graph
+
+
+def scopes(model: ir.Model) -> Iterator[Scope]:
+    """The main graph, every subgraph of every node (custom domains too), every function body. Outer before inner."""
+    pending = [Scope(model.graph, model.graph, "", 0)]
+    for function in reversed(model.functions.values()):
+        pending.insert(1, Scope(function, function, f"function {function.domain}::{function.name}", 0))
+    pending.reverse()
+    while pending:
+        scope = pending.pop()
+        yield scope
+        inner = [
+            Scope(graph, scope.owner, "/".join(filter(None, (scope.path, _label(node), attribute))), scope.depth + 1)
+            for node in scope.body
+            for attribute, graph in subgraphs(node)
+        ]
+        pending.extend(reversed(inner))
+
+
+def walk(model: ir.Model) -> Iterator[ir.Node]:
+    """Every node of the model, in any scope. The list of a scope's nodes is taken first, so a pass may edit as it goes."""
+    for scope in scopes(model):
+        yield from tuple(scope.body)
+
+
+def walk_scoped(model: ir.Model) -> Iterator[tuple[Scope, ir.Node]]:
+    """Every node with the scope that holds it."""
+    for scope in scopes(model):
+        for node in tuple(scope.body):
+            yield scope, node
+
+
+def _label(node: ir.Node) -> str:
+    if node.name:
+        return node.name
+    output = next((value.name for value in node.outputs if value.name), None)
+    return f"(unnamed, makes {output!r})" if output else "(unnamed)"
+
+
+def operator(node: ir.Node) -> str:
+    """``Op`` in the default domain, ``domain::Op`` elsewhere."""
+    return f"{node.domain}::{node.op_type}" if node.domain else node.op_type
+
+
+class Locator:
+    """Turns nodes, values and graphs into places that a person can search for."""
+
+    def __init__(self, model: ir.Model) -> None:
+        self._model = model
+        self._paths: dict[int, str] = {}
+
+    def _path(self, graph: object) -> str:
+        key = id(graph)
+        if key not in self._paths:
+            for scope in scopes(self._model):
+                self._paths[id(scope.body)] = scope.path
+                if isinstance(scope.body, ir.Function):
+                    self._paths[id(scope.body.graph)] = scope.path
+        return self._paths.get(key, "")
+
+    def where(self, item: ir.Node | ir.Value | ir.Graph | ir.Function | ir.Model) -> str:
+        """The place of ``item``."""
+        if isinstance(item, ir.Node):
+            return "/".join(filter(None, (self._path(item.graph), f"{_label(item)} ({operator(item)})")))
+        if isinstance(item, ir.Value):
+            producer = item.producer()
+            return f"{self.where(producer)} -> {item.name}" if producer is not None else f"{item.name}"
+        if isinstance(item, ir.Model):
+            return "model"
+        return self._path(item) or "main graph"
+
+
+class Names:
+    """Fresh names for values and nodes, unique across every scope so that nothing is shadowed or captured by accident."""
+
+    def __init__(self, model: ir.Model) -> None:
+        self._taken: set[str] = set()
+        for scope in scopes(model):
+            self._taken.update(v.name for v in scope.body.inputs if v.name)
+            if isinstance(scope.body, ir.Graph):
+                self._taken.update(scope.body.initializers)
+            for node in scope.body:
+                if node.name:
+                    self._taken.add(node.name)
+                self._taken.update(v.name for v in node.inputs if v is not None and v.name)
+                self._taken.update(v.name for v in node.outputs if v.name)
+        self._next: dict[str, int] = {}
+
+    def fresh(self, stem: str) -> str:
+        """``stem`` itself if free, else ``stem_1``, ``stem_2``... The same calls on the same model give the same names."""
+        name, n = stem, self._next.get(stem, 0)
+        while name in self._taken:
+            n += 1
+            name = f"{stem}_{n}"
+        self._next[stem] = n
+        self._taken.add(name)
+        return name
+
+
+def constant_tensor(value: ir.Value | None) -> ir.TensorProtocol | None:
+    """The tensor behind a value that no caller can override: a Constant's, or an initializer that is not a graph input.
+
+    Values of attributes such as ``value_float`` and ``value_ints`` count too.
+    """
+    if value is None:
+        return None
+    producer = value.producer()
+    if producer is None:
+        return value.const_value if value.is_initializer() and not value.is_graph_input() else None
+    if producer.op_type != "Constant" or producer.domain != DEFAULT_DOMAIN:
+        return None
+    for name, attr in producer.attributes.items():
+        if attr.is_ref():
+            return None
+        if name == "value":
+            return attr.as_tensor()
+        if name in {"value_float", "value_floats"}:
+            return ir.tensor(np.asarray(attr.value, np.float32))
+        if name in {"value_int", "value_ints"}:
+            return ir.tensor(np.asarray(attr.value, np.int64))
+    return None
+
+
+def constant(value: ir.Value | None, limit: int = 1 << 20) -> np.ndarray | None:
+    """The array behind a constant value, or None where there is none or it holds more than ``limit`` elements."""
+    tensor = constant_tensor(value)
+    if tensor is None or tensor.size > limit:
+        return None
+    array: np.ndarray = tensor.numpy()
+    return array
+
+
+def int_attribute(node: ir.Node, name: str, default: int | None = None) -> int | None:
+    """An integer attribute, its default where absent; None for a reference to a function's attribute."""
+    attr = node.attributes.get(name)
+    if attr is None:
+        return default
+    return None if attr.is_ref() else attr.as_int()
+
+
+def tensor_type(value: ir.Value) -> ir.DataType | None:
+    """The declared element type of a tensor value; None where unknown, UNDEFINED, or not a tensor."""
+    if isinstance(value.type, ir.TensorType) and value.type.dtype != ir.DataType.UNDEFINED:
+        return value.type.dtype
+    return None
+
+
+def data_type(name: str | int) -> ir.DataType | None:
+    """A data type by its ONNX name or number, None where there is no such type."""
+    try:
+        return ir.DataType[name.upper()] if isinstance(name, str) else ir.DataType(name)
+    except (KeyError, ValueError):
+        return None
+
+
+def shape_text(shape: ir.Shape | None) -> str:
+    """``[2,?,64]``; ``[...]`` where not even the rank is known."""
+    if shape is None:
+        return "[...]"
+    return "[" + ",".join("?" if dim_unknown(d) else str(d) for d in shape) + "]"
+
+
+def dim_unknown(dim: int | ir.SymbolicDim) -> bool:
+    """Whether a dimension has neither a value nor a name."""
+    return not isinstance(dim, int) and dim.value is None
+
+
+def check_structure(model: ir.Model) -> None:
+    """Raise `ModelError` unless the graph holds together: what every pass must leave behind.
+
+    Names are unique in their scope, every value is defined before it is used, every scope's outputs exist. This is the part of
+    the ONNX checker that does not depend on schemas, so it also holds for files that are invalid as declared.
+    """
+    locate = Locator(model).where
+    defined_above: dict[int, set[str]] = {}
+    for scope in scopes(model):
+        body = scope.body
+        outer = defined_above.get(id(body), set())
+        defined = set(outer)
+        local: set[str] = set()
+
+        def define(name: str | None, by: str, local: set[str] = local, defined: set[str] = defined) -> None:
+            if not name:
+                return
+            if name in local:
+                raise ModelError(f"the name {name!r} is defined twice in one scope", where=by)
+            local.add(name)
+            defined.add(name)
+
+        for entering in body.inputs:
+            define(entering.name, "inputs")
+        if isinstance(body, ir.Graph):
+            for name in body.initializers:
+                if name not in local:
+                    define(name, "initializers")
+            defined.update(body.meta.get(SPARSE, {}))
+        for node in body:
+            for value in node.inputs:
+                if value is not None and value.name and value.name not in defined:
+                    raise ModelError(
+                        f"input {value.name!r} is used before anything defines it",
+                        where=locate(node),
+                        why="the graph is not sorted, or a node that made this value is gone",
+                    )
+            for _, graph in subgraphs(node):
+                defined_above[id(graph)] = set(defined)
+            for value in node.outputs:
+                define(value.name, locate(node))
+        for value in body.outputs:
+            if value.name not in defined:
+                raise ModelError(f"output {value.name!r} is not made by any node", where=locate(body))

@@ -1,0 +1,81 @@
+"""The compile tier: TensorRT-RTX parses the model and builds an engine for a GPU that need not be here.
+
+TensorRT-RTX's ahead-of-time builder needs neither a GPU nor a driver when the target is set explicitly. It is native code that can
+crash or run for long, so it runs in a child process with a time limit, and what happens to that process is part of the result.
+
+Source: TensorRT-RTX documentation, "CPU-only AOT engines"; supported targets from ``tensorrt_rtx.ComputeCapability``.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from graphfix.errors import UnavailableError, UsageError
+
+TARGETS = ("sm75", "sm80", "sm86", "sm89", "sm120", "sm121")
+PACKAGE = "tensorrt_rtx"
+
+Shapes = Mapping[str, tuple[int, ...]]
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """What came of building one engine.
+
+    Attributes:
+        target: The compute capability, as ``sm120``.
+        ok: Whether an engine was built.
+        seconds: Parsing and building, without starting the child process.
+        engine_bytes: Size of the serialized engine.
+        peak_bytes: Peak resident memory of the child process, 0 where the platform does not tell.
+        errors: What TensorRT-RTX said, most specific first; a crash or a time-out reads as one line.
+    """
+
+    target: str
+    ok: bool
+    seconds: float = 0.0
+    engine_bytes: int = 0
+    peak_bytes: int = 0
+    errors: tuple[str, ...] = ()
+
+
+def compile_model(model: Path, target: str, shapes: Shapes, timeout: float = 600.0) -> Compiled:
+    """Build an engine for ``target`` in a child process and throw it away.
+
+    Args:
+        model: The ``.onnx`` file; its data file is found beside it.
+        target: One of `TARGETS`.
+        shapes: A static shape for every graph input that has a dynamic axis.
+        timeout: Seconds after which the child is ended.
+
+    Raises:
+        UsageError: There is no such target, or no such file.
+        UnavailableError: TensorRT-RTX is not installed.
+    """
+    if target not in TARGETS:
+        raise UsageError(f"no target {target!r}", hint=f"one of {', '.join(TARGETS)}")
+    if not model.is_file():
+        raise UsageError(f"no file {model}", hint="check the path")
+    if importlib.util.find_spec(PACKAGE) is None:
+        raise UnavailableError("the compile tier needs TensorRT-RTX", why="it is not installed", hint='pip install "graphfix[compile]"')
+    with tempfile.TemporaryDirectory() as folder:
+        answer = Path(folder) / "answer.json"
+        job = {"model": str(model.resolve()), "target": target, "shapes": shapes, "answer": str(answer)}
+        command = [sys.executable, "-m", "graphfix.validate.compile_worker", json.dumps(job)]
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False)
+        except subprocess.TimeoutExpired:
+            return Compiled(target, False, timeout, errors=(f"no engine after {timeout:g} s",))
+        if answer.exists():
+            found = json.loads(answer.read_text(encoding="utf-8"))
+            return Compiled(target, errors=tuple(found.pop("errors")), **found)
+    how = f"signal {-done.returncode}" if done.returncode < 0 else f"exit code {done.returncode}"
+    tail = done.stderr.strip().splitlines()[-1:] or [""]
+    return Compiled(target, False, errors=(f"TensorRT-RTX ended with {how} {tail[0]}".strip(),))

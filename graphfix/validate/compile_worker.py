@@ -1,0 +1,82 @@
+"""The child process of the compile tier: one model, one target, one engine; the answer goes into a file."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+
+def build(model: str, target: str, shapes: dict[str, list[int]]) -> dict[str, Any]:
+    """Parse and build; returns the fields of ``graphfix.validate.compile.Compiled`` but its target."""
+    import tensorrt_rtx as trt
+
+    messages: list[str] = []
+
+    class Logger(trt.ILogger):  # type: ignore[misc]
+        def __init__(self) -> None:
+            trt.ILogger.__init__(self)
+
+        def log(self, severity: Any, message: str) -> None:
+            if severity in {trt.ILogger.INTERNAL_ERROR, trt.ILogger.ERROR}:
+                messages.append(message.strip())
+
+    began = time.perf_counter()
+    logger = Logger()
+    builder = trt.Builder(logger)
+    network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
+    parser = trt.OnnxParser(network, logger)
+    if not parser.parse_from_file(model):
+        errors = [_describe(parser.get_error(i)) for i in range(parser.num_errors)]
+        return {"ok": False, "seconds": time.perf_counter() - began, "errors": errors + messages}
+    config = builder.create_builder_config()
+    config.num_compute_capabilities = 1
+    config.set_compute_capability(getattr(trt.ComputeCapability, target.upper()), 0)
+    dynamic = [network.get_input(i) for i in range(network.num_inputs)]
+    dynamic = [tensor for tensor in dynamic if any(d < 0 for d in tensor.shape)]
+    missing = [f"{tensor.name}{list(tensor.shape)}" for tensor in dynamic if tensor.name not in shapes]
+    if missing:
+        return {
+            "ok": False,
+            "seconds": time.perf_counter() - began,
+            "errors": [f"dynamic input without a shape: {m}" for m in missing],
+        }
+    if dynamic:
+        profile = builder.create_optimization_profile()
+        for tensor in dynamic:
+            shape = tuple(shapes[tensor.name])
+            profile.set_shape(tensor.name, shape, shape, shape)
+        config.add_optimization_profile(profile)
+    engine = builder.build_serialized_network(network, config)
+    seconds = time.perf_counter() - began
+    if engine is None:
+        return {"ok": False, "seconds": seconds, "errors": messages or ["no engine, and no reason given"]}
+    return {"ok": True, "seconds": seconds, "engine_bytes": engine.nbytes, "errors": []}
+
+
+def _describe(error: Any) -> str:
+    where = f" at {error.node_name()} ({error.node_operator()})" if error.node_operator() else ""
+    return f"{error.desc()}{where}"
+
+
+def _peak() -> int:
+    """Peak resident bytes of this process; 0 where the platform does not tell."""
+    try:
+        import resource
+    except ImportError:
+        return 0
+    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return used if sys.platform == "darwin" else used * 1024
+
+
+def main() -> None:
+    """Read the job from the command line, write the answer to its file."""
+    job = json.loads(sys.argv[1])
+    found = build(job["model"], job["target"], job["shapes"])
+    Path(job["answer"]).write_text(json.dumps({**found, "peak_bytes": _peak()}), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

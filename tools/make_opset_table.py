@@ -1,0 +1,145 @@
+"""Write graphfix/facts/opset_changes.tsv: every default-domain operator's every version, with what changed and what to do about it.
+
+The differences are derived from ``onnx.defs``. Whether a difference is harmless is derived too, where schemas can tell: types only
+widened, attributes only added as optional with a default, inputs only appended as optional. Everything else, and every change of meaning
+that schemas do not show, is a decision below, with its reason.
+
+    python tools/make_opset_table.py          write the table
+    python tools/make_opset_table.py --check  exit 1 if the table on disk differs from what this onnx release says
+"""
+
+from __future__ import annotations
+
+import itertools
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import onnx.defs
+from onnx.defs import OpSchema
+
+TABLE = Path(__file__).parents[1] / "graphfix" / "facts" / "opset_changes.tsv"
+CHANGELOG = "onnx docs/Changelog.md#{op}-{version}"
+HEAD = "op\tfrom\tto\tverdict\trule\tdifference\tsource"
+
+# Rewrites: (operator, version) -> rule in passes/opset_rules. Each is either visible in the schemas and not harmless, or a change of
+# meaning that they do not show (marked *).
+RULES: dict[tuple[str, int], str] = {
+    ("GroupNormalization", 21): "group_norm_per_channel",  # scale and bias: one per group -> one per channel
+    ("QuantizeLinear", 23): "quantize_precision",  # * without `precision` the division is now in the scale's type
+    (
+        "AveragePool",
+        22,
+    ): "pool_shapes",  # * shape inference with ceil_mode=1 drops windows that start in the right padding
+    ("LpPool", 22): "pool_shapes",  # *
+    ("MaxPool", 22): "pool_shapes",  # *
+}
+
+# Differences that look unsafe to the derivation and are not: (operator, version) -> why.
+HARMLESS: dict[tuple[str, int], str] = {}
+
+
+def versions() -> dict[str, list[OpSchema]]:
+    """Every stable default-domain operator with its schemas, oldest first."""
+    found: dict[str, list[OpSchema]] = {}
+    for schema in onnx.defs.get_all_schemas_with_history():
+        if schema.domain == "" and schema.support_level == OpSchema.SupportType.COMMON:
+            found.setdefault(schema.name, []).append(schema)
+    return {op: sorted(schemas, key=lambda s: s.since_version) for op, schemas in sorted(found.items())}
+
+
+def types(schema: OpSchema, port: OpSchema.FormalParameter) -> set[str]:
+    """The type strings that a port admits."""
+    for constraint in schema.type_constraints:
+        if constraint.type_param_str == port.type_str:
+            return set(constraint.allowed_type_strs)
+    return {port.type_str}
+
+
+def short(names: set[str]) -> str:
+    """Type strings without their ``tensor()``."""
+    return ",".join(sorted(n.removeprefix("tensor(").removesuffix(")") if n.startswith("tensor(") else n for n in names))
+
+
+def ports(old: OpSchema, new: OpSchema, kind: str) -> Iterator[tuple[bool, str]]:
+    """Differences between the inputs or outputs of two versions: (harmless, text)."""
+    before, after = getattr(old, kind), getattr(new, kind)
+    optional = OpSchema.FormalParameterOption.Optional
+    if len(after) < len(before):
+        yield False, f"{kind[:-1]} {before[len(after)].name} removed"
+    for port in after[len(before) :]:
+        yield (
+            port.option == optional,
+            f"{kind[:-1]} {port.name} added{'' if port.option == optional else ' (required)'}",
+        )
+    for a, b in zip(before, after, strict=False):
+        if a.option != b.option:
+            harmless = b.option in {optional, OpSchema.FormalParameterOption.Variadic} and a.option != optional
+            yield harmless, f"{kind[:-1]} {b.name}: {a.option.name} -> {b.option.name}"
+        lost, gained = types(old, a) - types(new, b), types(new, b) - types(old, a)
+        if lost:
+            yield False, f"{b.name} -{short(lost)}"
+        if gained:
+            yield True, f"{b.name} +{short(gained)}"
+
+
+def default(attribute: OpSchema.Attribute) -> str:
+    """The default of an attribute as text; empty where it has none."""
+    value = attribute.default_value
+    return str(onnx.helper.get_attribute_value(value)) if value is not None and value.name else ""
+
+
+def attributes(old: OpSchema, new: OpSchema) -> Iterator[tuple[bool, str]]:
+    """Differences between the attributes of two versions: (harmless, text)."""
+    for name in sorted(old.attributes.keys() - new.attributes.keys()):
+        yield False, f"attribute {name} removed"
+    for name in sorted(new.attributes.keys() - old.attributes.keys()):
+        attribute = new.attributes[name]
+        text = f"attribute {name} added" + (f" (default {default(attribute)})" if default(attribute) else "")
+        yield not attribute.required, text + (" (required)" if attribute.required else "")
+    for name in sorted(old.attributes.keys() & new.attributes.keys()):
+        a, b = old.attributes[name], new.attributes[name]
+        if a.type != b.type:
+            yield False, f"attribute {name}: {a.type.name} -> {b.type.name}"
+        if default(a) != default(b):
+            yield False, f"attribute {name}: default {default(a) or 'none'} -> {default(b) or 'none'}"
+        if a.required != b.required:
+            yield not b.required, f"attribute {name}: {'required' if b.required else 'optional'}"
+
+
+def rows() -> Iterator[str]:
+    """The lines of the table, head first."""
+    yield HEAD
+    for op, schemas in versions().items():
+        first = schemas[0]
+        source = CHANGELOG.format(op=op, version=first.since_version)
+        yield f"{op}\t0\t{first.since_version}\tnew\t\tfirst appears\t{source}"
+        for old, new in itertools.pairwise(schemas):
+            differences = [*ports(old, new, "inputs"), *ports(old, new, "outputs"), *attributes(old, new)]
+            key = (op, new.since_version)
+            text = "; ".join(dict.fromkeys(text for _, text in differences)) or "wording only"
+            if new.deprecated and not old.deprecated:
+                text = f"deprecated; {text}"
+            harmless = all(ok for ok, _ in differences) and not (new.deprecated and not old.deprecated)
+            if key in HARMLESS:
+                harmless, text = True, f"{text} ({HARMLESS[key]})"
+            rule = RULES.get(key, "")
+            verdict = "rewrite" if rule else "compatible" if harmless else "refuse"
+            source = CHANGELOG.format(op=op, version=new.since_version)
+            yield f"{op}\t{old.since_version}\t{new.since_version}\t{verdict}\t{rule}\t{text}\t{source}"
+
+
+def main() -> int:
+    text = "\n".join(rows()) + "\n"
+    if "--check" in sys.argv[1:]:
+        held = TABLE.read_text(encoding="utf-8").splitlines()
+        wanted = text.splitlines()
+        for line in sorted(set(wanted) ^ set(held)):
+            print("+" if line in wanted else "-", line.replace("\t", " | "))
+        return int(held != wanted)
+    TABLE.write_text(text, encoding="utf-8", newline="\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
