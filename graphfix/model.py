@@ -24,6 +24,9 @@ TRAINING = "graphfix.training_info"  # list of TrainingInfoProto
 Owner = ir.Graph | ir.Function
 
 
+_GRAPH_TYPES = frozenset({ir.AttributeType.GRAPH, ir.AttributeType.GRAPHS})
+
+
 @dataclass(frozen=True)
 class Scope:
     """A graph, subgraph or function body.
@@ -55,12 +58,12 @@ def opset_version(imports: Mapping[str, int], domain: str = DEFAULT_DOMAIN) -> i
 
 def subgraphs(node: ir.Node) -> Iterator[tuple[str, ir.Graph]]:
     """The graphs held by a node's attributes, with the attribute's name (``branches[1]`` for lists)."""
-    for attr in node.attributes.values():
-        if attr.is_ref():
+    for attr in node.attributes.data.values():  # the plain dict behind it: this loop is every walk's innermost
+        if attr.type not in _GRAPH_TYPES or attr.is_ref():
             continue
         if attr.type == ir.AttributeType.GRAPH:
             yield attr.name, attr.as_graph()
-        elif attr.type == ir.AttributeType.GRAPHS:
+        else:
             for i, graph in enumerate(attr.as_graphs()):
                 yield f"{attr.name}[{i}]", graph
 
