@@ -15,6 +15,7 @@ import onnx.shape_inference
 import onnx_ir as ir
 
 from graphfix import schemas
+from graphfix.errors import ModelError
 from graphfix.model import DEFAULT_DOMAIN, subgraphs
 
 Types = Mapping[ir.Value, ir.TypeAndShape]
@@ -55,6 +56,9 @@ def infer(model: ir.Model) -> Types:
     Returns:
         For every value that onnx could type: its type and its shape (None where the rank is unknown). Dimensions that inference
         only gave a made-up name are left unnamed.
+
+    Raises:
+        ModelError: onnx cannot work on the graph at all.
     """
     schemas.register()
     proto = header(model)
@@ -63,7 +67,12 @@ def infer(model: ir.Model) -> Types:
     functions = {(f.domain, f.name) for f in proto.functions}
     _forget(proto.graph, versions, functions)
     known = {d.dim_param for v in proto.graph.input for d in v.type.tensor_type.shape.dim if d.dim_param}
-    inferred = onnx.shape_inference.infer_shapes(proto, check_type=False, strict_mode=False, data_prop=True)
+    for domain in {node.domain for graph in model.graphs() for node in graph} - versions.keys():
+        proto.opset_import.add(domain=domain, version=1)  # inference refuses the whole graph for one missing import
+    try:
+        inferred = onnx.shape_inference.infer_shapes(proto, check_type=False, strict_mode=False, data_prop=True)
+    except onnx.shape_inference.InferenceError as error:
+        raise ModelError("onnx's shape inference cannot work on this graph", why=str(error)) from error
     types: dict[ir.Value, ir.TypeAndShape] = {}
     _collect(model.graph, inferred.graph, known, types)
     return types

@@ -51,7 +51,10 @@ class Emulate(Pass):
             raise ctx.refuse(model, f"engine={self.options.engine}", "there are two engines", "emulate{engine=ort} or {engine=reference}")
         present = {f.name for f in model.functions.values() if f.domain == DOMAIN}
         for node in list(walk(model)):
-            if node.domain != DOMAIN or node.op_type in present:
+            if node.domain != DOMAIN:
+                continue
+            self._spell_out_defaults(node)
+            if node.op_type in present:
                 continue
             if node.op_type not in reference_ops.FUNCTIONS:
                 raise ctx.refuse(node, f"to emulate {node.op_type}", "it has no reference implementation")
@@ -63,9 +66,17 @@ class Emulate(Pass):
         for node in walk(model):
             if node.domain == DOMAIN:
                 for value in node.outputs:
-                    value.type = value.shape = None  # the function says
+                    if not value.is_graph_output():
+                        value.type = value.shape = None  # the function says
         if proxy:
             yield from self._carry(model, ctx)
+
+    def _spell_out_defaults(self, node: ir.Node) -> None:
+        """Write the operator's defaults into the node: a function's own defaults are not applied by every engine."""
+        contract = CONTRACTS.get(node.op_type)
+        for name, default in contract.attributes.items() if contract is not None else ():
+            if default is not None and name not in node.attributes:
+                node.attributes[name] = ir.AttrInt64(name, default)
 
     def _last_axis(self, node: ir.Node, ctx: Context) -> None:
         default = CONTRACTS[node.op_type].attributes.get("axis")

@@ -102,7 +102,11 @@ def function_proto(op_type: str, *, proxy: bool) -> onnx.FunctionProto:
         KeyError: There is no reference for this operator.
     """
     proto = FUNCTIONS[op_type].to_function_proto()
-    for attribute in proto.attribute_proto:
-        if attribute.name == "element":
-            attribute.i = FP8 if proxy else FP4
+    # onnx's evaluator does not apply the defaults of function attributes, so this one is filled in.
+    for attribute in (a for node in proto.node for a in node.attribute if a.ref_attr_name == "element"):
+        attribute.ref_attr_name = ""
+        attribute.i = FP8 if proxy else FP4
+    kept = [a for a in proto.attribute_proto if a.name != "element"]
+    del proto.attribute_proto[:]
+    proto.attribute_proto.extend(kept)
     return proto

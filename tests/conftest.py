@@ -106,6 +106,18 @@ def inputs_for(export: Export, names: list[str], types: dict[str, Any]) -> dict[
 
 
 @pytest.fixture
+def feed_for() -> Callable[[Export], dict[str, np.ndarray]]:
+    """Inputs for an export, in the types that it declares."""
+
+    def feed(export: Export) -> dict[str, np.ndarray]:
+        graph = onnx.load(export.path, load_external_data=False).graph
+        kinds = {v.name: onnx.helper.tensor_dtype_to_np_dtype(v.type.tensor_type.elem_type) for v in graph.input}
+        return inputs_for(export, list(export.shapes), kinds)
+
+    return feed
+
+
+@pytest.fixture
 def run_on_cpu() -> Callable[[Export, Path], np.ndarray]:
     """Run a model on ONNX Runtime's CPU provider, graph optimizations off: they alone move results."""
     import onnxruntime as ort
