@@ -132,7 +132,7 @@ class Locator:
             return "/".join(filter(None, (self._path(item.graph), f"{_label(item)} ({operator(item)})")))
         if isinstance(item, ir.Value):
             producer = item.producer()
-            return f"{self.where(producer)} -> {item.name}" if producer is not None else f"{item.name}"
+            return f"{self.where(producer)} output {item.index()}" if producer is not None else f"{item.name}"
         if isinstance(item, ir.Model):
             return "model"
         return self._path(item) or "main graph"

@@ -37,7 +37,13 @@ class Saved:
 
 
 def default_output(source: Path) -> Path:
-    """``model.onnx`` -> ``model.fixed.onnx``, beside it."""
+    """``model.onnx`` -> ``model.fixed.onnx``, beside it.
+
+    Raises:
+        UsageError: ``source`` is a folder.
+    """
+    if source.is_dir():
+        raise UsageError(f"{source} is a folder", hint=f"name the model in it, for example {source / 'model.onnx'}")
     return source.with_name(f"{source.stem}.fixed{source.suffix or '.onnx'}")
 
 

@@ -49,7 +49,7 @@ def test_a_wrong_type_is_corrected_and_recorded(parse, wrong):
     model.graph.value_info.append(onnx.helper.make_tensor_value_info("s", onnx.TensorProto.DataType.Value(wrong), None))
     result = graphfix.apply(model, "trt-types")
     assert types(result.model)["s"] == ("FLOAT8E4M3FN", ["batch", 2])
-    change = next(c for c in result.changes if c.where.endswith("-> s") and c.what == "element type")
+    change = next(c for c in result.changes if c.where.endswith("(trt::TRT_FP4DynamicQuantize) output 1") and c.what == "element type")
     assert (change.before.replace("none", "UNDEFINED"), change.after) == (wrong, "FLOAT8E4M3FN")
 
 
