@@ -117,6 +117,7 @@ def _through_graphsurgeon(model: ir.Model, edit: Callable[[Any], Any], toposort:
     names = {v.name for v in proto.graph.value_info}
     kept_nodes = {_key(n): (n.metadata_props, n.doc_string, n.overload) for n in proto.graph.node}
     graph = gs.import_onnx(proto)
+    _read_from_the_models_folder(graph, {t.name: t for t in io.external_tensors(model)})
     returned = edit(graph)
     graph = returned if isinstance(returned, gs.Graph) else graph
     for tensor in graph.tensors().values():
@@ -152,6 +153,19 @@ def _through_graphsurgeon(model: ir.Model, edit: Callable[[Any], Any], toposort:
     _take_over(model, io.from_proto(result))
 
 
+def _read_from_the_models_folder(graph: Any, external: dict[str | None, ir.ExternalTensor]) -> None:
+    """Let graphsurgeon's lazy constants read from where the model lies; left to itself it looks in the working directory."""
+    from onnx_graphsurgeon.ir.tensor import Constant, LazyValues
+
+    class Elsewhere(LazyValues):  # type: ignore[misc]
+        def load(self) -> Any:
+            return external[self.tensor.name].numpy()
+
+    for tensor in graph.tensors().values():
+        if isinstance(tensor, Constant) and isinstance(tensor._values, LazyValues) and tensor.name in external:
+            tensor._values = Elsewhere(tensor._values.tensor)
+
+
 _PACKED = frozenset(
     int(getattr(onnx.TensorProto, name)) for name in ("INT4", "UINT4", "FLOAT4E2M1", "INT2", "UINT2") if hasattr(onnx.TensorProto, name)
 )
@@ -166,4 +180,9 @@ def _take_over(model: ir.Model, other: ir.Model) -> None:
     base = next((t.base_dir for t in io.external_tensors(model)), "")
     for tensor in io.external_tensors(other):
         tensor.base_dir = base
+    for value in other.graph.initializers.values():
+        tensor_read = value.const_value
+        # Values that the function read come back inside the header; as arrays they may leave it again when the model is saved.
+        if base and isinstance(tensor_read, ir.serde.TensorProtoTensor) and tensor_read.nbytes >= io.EXTERNALIZE:
+            value.const_value = ir.Tensor(tensor_read.numpy(), dtype=tensor_read.dtype, name=value.name)
     model.graph = other.graph

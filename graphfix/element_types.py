@@ -14,7 +14,6 @@ from functools import lru_cache
 import onnx.defs
 import onnx_ir as ir
 
-from graphfix import schemas
 from graphfix.facts.trt_ops import CONTRACTS, DOMAIN, element_type
 from graphfix.model import DEFAULT_DOMAIN, constant_tensor, int_attribute, opset_version, scopes, subgraphs, tensor_type
 
@@ -76,6 +75,9 @@ class _Signature:
 
 @lru_cache(maxsize=4096)
 def _signature(op_type: str, domain: str, version: int) -> _Signature | None:
+    if domain == DOMAIN and (contract := CONTRACTS.get(op_type)) is not None:
+        ports = tuple(f"T{i}" for i in range(len(contract.inputs))), tuple(f"U{i}" for i in range(len(contract.outputs)))
+        return _Signature(*ports, variadic_input=False, variadic_output=False, homogeneous=True)
     if not onnx.defs.has(op_type, max_inclusive_version=version, domain=domain):
         return None
     schema = onnx.defs.get_schema(op_type, version, domain)
@@ -110,7 +112,6 @@ def element_types(model: ir.Model, resolve: Resolve | None = None) -> Types:
         The element type of each value that could be typed. Declarations are used for graph inputs, initializers, and outputs of
         operators that have no schema.
     """
-    schemas.register()
     types: Types = {}
     for scope in scopes(model):
         if scope.depth == 0:

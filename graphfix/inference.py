@@ -60,7 +60,11 @@ def infer(model: ir.Model) -> Types:
     Raises:
         ModelError: onnx cannot work on the graph at all.
     """
-    schemas.register()
+    with schemas.registered():
+        return _infer(model)
+
+
+def _infer(model: ir.Model) -> Types:
     proto = header(model)
     versions = {entry.domain: entry.version for entry in proto.opset_import}
     versions.setdefault(DEFAULT_DOMAIN, versions.pop("ai.onnx", 1))

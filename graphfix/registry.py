@@ -176,7 +176,9 @@ def _read_summary(entry: EntryPoint) -> tuple[str, str]:
             and isinstance(node.value, ast.Call)
             and any(isinstance(t, ast.Name) and t.id == attribute for t in node.targets)
         ):
-            pairs = [(keyword.arg, keyword.value) for keyword in node.value.keywords if keyword.arg]
+            # graphsurgeon_pass(name, summary, ...) and rewrite_rules_pass(name, summary, ...)
+            pairs = [("summary", value) for value in node.value.args[1:2]]
+            pairs += [(keyword.arg, keyword.value) for keyword in node.value.keywords if keyword.arg]
         for key, value in pairs:
             if key == "summary" and isinstance(value, ast.Constant) and isinstance(value.value, str):
                 return value.value, str(origin)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import onnx
@@ -10,15 +12,32 @@ from onnx.defs import OpSchema
 
 from graphfix.facts.trt_ops import CONTRACTS, DOMAIN, Contract, Shape, element_type, output_shape
 
+# Names that the default domain has too. onnx's reference evaluator cannot be imported while another domain holds a schema of such a
+# name, so these are registered only while onnx is being asked.
+SHARED_NAMES = frozenset({"DequantizeLinear", "QuantizeLinear"})
 
-def register() -> None:
-    """Make onnx know the table: shape inference and the checker then type and shape these operators and all behind them.
 
-    Idempotent. An operator that something else has registered in this process is left as it is.
+def register(*, shared: bool = False) -> list[str]:
+    """Make onnx know the operators that only the ``trt`` domain has, for the rest of the process; with ``shared`` the others too.
+
+    Idempotent. An operator that something else has registered is left as it is. Returns the names that were registered now.
     """
-    for contract in CONTRACTS.values():
-        if not onnx.defs.has(contract.op_type, DOMAIN):
-            onnx.defs.register_schema(_schema(contract))
+    wanted = [c for c in CONTRACTS.values() if shared or c.op_type not in SHARED_NAMES]
+    new = [c for c in wanted if not onnx.defs.has(c.op_type, DOMAIN)]
+    for contract in new:
+        onnx.defs.register_schema(_schema(contract))
+    return [c.op_type for c in new]
+
+
+@contextmanager
+def registered() -> Iterator[None]:
+    """Make onnx know the whole table for as long as the block runs."""
+    new = register(shared=True)
+    try:
+        yield
+    finally:
+        for name in SHARED_NAMES.intersection(new):
+            onnx.defs.deregister_schema(name, 1, DOMAIN)
 
 
 def _schema(contract: Contract) -> Any:

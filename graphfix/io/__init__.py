@@ -3,9 +3,10 @@
 from graphfix.io.files import write_text
 from graphfix.io.load import load
 from graphfix.io.proto import SOURCE, Source, add_provenance, external_tensors, from_proto, read_provenance, to_proto
-from graphfix.io.save import Saved, check_target, default_output, save
+from graphfix.io.save import EXTERNALIZE, Saved, check_target, default_output, save
 
 __all__ = [
+    "EXTERNALIZE",
     "SOURCE",
     "Saved",
     "Source",
