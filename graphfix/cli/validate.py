@@ -1,4 +1,4 @@
-"""``graphfix validate``: hold a model against what it is meant to run on."""
+"""``graphfix validate``: the pre-deployment gate."""
 
 from __future__ import annotations
 
@@ -10,46 +10,118 @@ import typer
 from graphfix.cli import terminal
 from graphfix.errors import UsageError
 
+FORMATS = ("text", "json", "junit", "sarif", "github", "markdown", "html")
+Strings = list[str] | None
+
 
 def validate_command(
     model: Annotated[Path, typer.Argument(help="The .onnx file.", show_default=False)],
-    target: Annotated[
-        list[str] | None, typer.Option("--target", help="GPU to compile for: sm86, sm89 (RTX 40), sm120 (RTX 50)... May be repeated.")
+    tier: Annotated[
+        Strings,
+        typer.Option("--tier", help="check, load, compile, numerics, run, bench; may be repeated. Default: all that this machine can do."),
     ] = None,
-    shape: Annotated[
-        list[str] | None, typer.Option("--shape", help="A dynamic input's shape: hidden_states=2x16x128x128. May be repeated.")
+    target: Annotated[Strings, typer.Option("--target", help="GPU to compile for: sm86 (RTX 30), sm89 (RTX 40), sm120 (RTX 50)...")] = None,
+    shape: Annotated[Strings, typer.Option("--shape", help="A dynamic input's shape: hidden_states=2x16x128x128. May be repeated.")] = None,
+    dim: Annotated[Strings, typer.Option("--dim", help="A dynamic axis' size by its name: batch_size=2. May be repeated.")] = None,
+    before: Annotated[Path | None, typer.Option("--before", help="The file before the passes: results must be the same bits.")] = None,
+    reference: Annotated[
+        Path | None, typer.Option("--reference", help="The unquantized parent (.onnx), or recorded outputs (.npz).")
     ] = None,
-    timeout: Annotated[float, typer.Option("--timeout", help="Seconds for each target.")] = 600.0,
+    inputs: Annotated[Path | None, typer.Option("--inputs", help="Recorded inputs (.npz) instead of random ones.")] = None,
+    threshold: Annotated[
+        Strings, typer.Option("--threshold", help="rel_l2=0.2, cosine=0.99, psnr=30, max_abs=0.1. May be repeated.")
+    ] = None,
+    layers: Annotated[bool, typer.Option("--layers", help="Compare layer by layer and name the first that is off.")] = False,
+    ep: Annotated[str | None, typer.Option("--ep", help="Execution provider for run and bench: a package, a library, cuda, cpu.")] = None,
+    ep_option: Annotated[Strings, typer.Option("--ep-option", help="key=value for the execution provider. May be repeated.")] = None,
+    baseline: Annotated[Path | None, typer.Option("--baseline", help="An earlier JSON report: latency must be no worse.")] = None,
+    timeout: Annotated[float, typer.Option("--timeout", help="Seconds for each step.")] = 600.0,
+    format: Annotated[str, typer.Option("--format", help=", ".join(FORMATS))] = "text",
+    output_file: Annotated[Path | None, typer.Option("--output-file", help="Write the rendering there instead of standard output.")] = None,
 ) -> None:
-    """Compile MODEL with TensorRT-RTX for each target, on any machine: no GPU and no driver needed.
+    """Hold MODEL against what it is meant to run on: valid, loads, compiles, computes, runs. Needs no GPU for the first four.
 
-    Exit codes: 0 every target compiled; 1 one did not; 2 wrong usage; 3 TensorRT-RTX is not installed.
+    Exit codes: 0 nothing failed (what was skipped is listed); 1 something failed; 2 wrong usage; 3 a tier asked for by name cannot run
+    here.
     """
-    from graphfix.validate.compile import compile_model
+    if format not in FORMATS:
+        raise UsageError(f"--format {format}", hint=f"one of {', '.join(FORMATS)}")
+    from graphfix import io
+    from graphfix.report import render
+    from graphfix.validate import gate, shapes
+    from graphfix.validate.compile import TARGETS
+    from graphfix.validate.job import AT_LEAST, DEFAULT_EP, THRESHOLDS, TIERS, Job
 
-    shapes = dict(_shape(text) for text in shape or ())
-    out = terminal.console()
-    failed = False
-    for name in target or ["sm120"]:
-        result = compile_model(model, name, shapes, timeout)
-        failed |= not result.ok
-        if result.ok:
-            peak = f", {terminal.size(result.peak_bytes)} peak memory" if result.peak_bytes else ""
-            out.print(f"{name}: compiled in {result.seconds:.1f} s, engine {terminal.size(result.engine_bytes)}{peak}", markup=False)
-        else:
-            out.print(f"{name}: FAILED", markup=False)
-            for line in result.errors:
-                out.print(f"  {line}", markup=False)
-    if failed:
+    for name in tier or ():
+        if name not in TIERS:
+            raise UsageError(f"no tier {name!r}", hint=f"one of {', '.join(TIERS)}")
+    for name in target or ():
+        if name not in TARGETS:
+            raise UsageError(f"no target {name!r}", hint=f"one of {', '.join(TARGETS)}")
+    limits = {key: _number(key, text, AT_LEAST) for key, text in map(_pair, threshold or ())}
+    given = {key: _shape(text) for key, text in map(_pair, shape or ())}
+    dims = {key: _whole(key, text) for key, text in map(_pair, dim or ())}
+    for path in filter(None, (before, reference, inputs, baseline)):
+        if not path.is_file():
+            raise UsageError(f"no file {path}", hint="check the path")
+    chosen = shapes.choose(io.load(model), given, dims)
+    job = Job(
+        model=model.resolve(),
+        tiers=tuple(tier or TIERS),
+        named=bool(tier),
+        shapes=chosen.shapes,
+        assumed=chosen.assumed,
+        targets=tuple(target or ("sm120",)),
+        timeout=timeout,
+        before=before,
+        reference=reference,
+        inputs=inputs,
+        thresholds=limits or dict(THRESHOLDS),
+        layers=layers,
+        ep=ep or DEFAULT_EP,
+        ep_options=dict(map(_pair, ep_option or ())),
+        baseline=baseline,
+    )
+    with terminal.progress() as progress:
+        report = gate.validate(job, progress)
+    text = render.render(report, format, assumed=job.assumed)
+    if output_file is not None:
+        io.write_text(output_file, text)
+        typer.echo(report.verdict())
+    else:
+        typer.echo(text, nl=False)
+    if not report.passed:
         raise typer.Exit(1)
 
 
-def _shape(text: str) -> tuple[str, tuple[int, ...]]:
-    name, equals, dims = text.rpartition("=")
+def _pair(text: str) -> tuple[str, str]:
+    key, equals, value = text.rpartition("=")
+    if not equals or not key or not value:
+        raise UsageError(f"cannot read {text!r}", hint="write name=value")
+    return key, value
+
+
+def _shape(dims: str) -> tuple[int, ...]:
     try:
         shape = tuple(int(d) for d in dims.split("x"))
     except ValueError:
         shape = ()
-    if not equals or not name or not shape or min(shape) < 0:
-        raise UsageError(f"cannot read --shape {text}", hint="--shape hidden_states=2x16x128x128")
-    return name, shape
+    if not shape or min(shape) < 0:
+        raise UsageError(f"cannot read the shape {dims!r}", hint="--shape hidden_states=2x16x128x128")
+    return shape
+
+
+def _whole(key: str, text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise UsageError(f"--dim {key}={text}: a size is a positive whole number")
+    return int(text)
+
+
+def _number(key: str, text: str, known: dict[str, bool]) -> float:
+    try:
+        value = float(text)
+    except ValueError as error:
+        raise UsageError(f"--threshold {key}={text}: expected a number") from error
+    if key not in known:
+        raise UsageError(f"no metric {key!r}", hint=f"one of {', '.join(known)}")
+    return value

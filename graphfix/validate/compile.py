@@ -9,15 +9,14 @@ Source: TensorRT-RTX documentation, "CPU-only AOT engines"; supported targets fr
 from __future__ import annotations
 
 import importlib.util
-import json
-import subprocess
-import sys
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from graphfix.errors import UnavailableError, UsageError
+from graphfix.report.result import FAILED, PASSED, SKIPPED, Check
+from graphfix.validate import child
+from graphfix.validate.job import Job
 
 TARGETS = ("sm75", "sm80", "sm86", "sm89", "sm120", "sm121")
 PACKAGE = "tensorrt_rtx"
@@ -65,17 +64,26 @@ def compile_model(model: Path, target: str, shapes: Shapes, timeout: float = 600
         raise UsageError(f"no file {model}", hint="check the path")
     if importlib.util.find_spec(PACKAGE) is None:
         raise UnavailableError("the compile tier needs TensorRT-RTX", why="it is not installed", hint='pip install "graphfix[compile]"')
-    with tempfile.TemporaryDirectory() as folder:
-        answer = Path(folder) / "answer.json"
-        job = {"model": str(model.resolve()), "target": target, "shapes": shapes, "answer": str(answer)}
-        command = [sys.executable, "-m", "graphfix.validate.compile_worker", json.dumps(job)]
+    job = {"model": str(model.resolve()), "target": target, "shapes": {k: list(v) for k, v in shapes.items()}}
+    outcome = child.call("graphfix.validate.compile_worker:build", job, timeout)
+    if outcome.value is None:
+        return Compiled(target, False, outcome.seconds, errors=(outcome.error,))
+    found = {**outcome.value, "errors": tuple(outcome.value["errors"])}
+    return Compiled(target, peak_bytes=outcome.peak_bytes, **found)
+
+
+def tier(job: Job) -> list[Check]:
+    """An engine for each target."""
+    checks = []
+    for target in job.targets:
         try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False)
-        except subprocess.TimeoutExpired:
-            return Compiled(target, False, timeout, errors=(f"no engine after {timeout:g} s",))
-        if answer.exists():
-            found = json.loads(answer.read_text(encoding="utf-8"))
-            return Compiled(target, errors=tuple(found.pop("errors")), **found)
-    how = f"signal {-done.returncode}" if done.returncode < 0 else f"exit code {done.returncode}"
-    tail = done.stderr.strip().splitlines()[-1:] or [""]
-    return Compiled(target, False, errors=(f"TensorRT-RTX ended with {how} {tail[0]}".strip(),))
+            found = compile_model(job.model, target, job.shapes, job.timeout)
+        except UnavailableError as error:
+            return [Check("compile", target, SKIPPED, f"{error.why}: {error.hint}")]
+        if not found.ok:
+            checks.append(Check("compile", target, FAILED, "\n".join(found.errors), seconds=found.seconds))
+            continue
+        details = {"engine_bytes": found.engine_bytes, "peak_bytes": found.peak_bytes}
+        message = f"engine of {found.engine_bytes / 1e6:.1f} MB"
+        checks.append(Check("compile", target, PASSED, message, value=found.seconds, unit="s", seconds=found.seconds, details=details))
+    return checks

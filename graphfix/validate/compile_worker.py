@@ -1,11 +1,8 @@
-"""The child process of the compile tier: one model, one target, one engine; the answer goes into a file."""
+"""In the compile tier's child process: one model, one target, one engine."""
 
 from __future__ import annotations
 
-import json
-import sys
 import time
-from pathlib import Path
 from typing import Any
 
 
@@ -59,24 +56,3 @@ def build(model: str, target: str, shapes: dict[str, list[int]]) -> dict[str, An
 def _describe(error: Any) -> str:
     where = f" at {error.node_name()} ({error.node_operator()})" if error.node_operator() else ""
     return f"{error.desc()}{where}"
-
-
-def _peak() -> int:
-    """Peak resident bytes of this process; 0 where the platform does not tell."""
-    try:
-        import resource
-    except ImportError:
-        return 0
-    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return used if sys.platform == "darwin" else used * 1024
-
-
-def main() -> None:
-    """Read the job from the command line, write the answer to its file."""
-    job = json.loads(sys.argv[1])
-    found = build(job["model"], job["target"], job["shapes"])
-    Path(job["answer"]).write_text(json.dumps({**found, "peak_bytes": _peak()}), encoding="utf-8")
-
-
-if __name__ == "__main__":
-    main()

@@ -1,0 +1,55 @@
+"""The gate: tiers, cheapest first; what this machine cannot look at is said, never assumed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from graphfix import io
+from graphfix.errors import UnavailableError
+from graphfix.report.result import SKIPPED, Check, Report
+from graphfix.validate import check, compile, load, numerics, run
+from graphfix.validate.job import Job
+
+RUNNERS: dict[str, Callable[[Job], list[Check]]] = {
+    "check": check.tier,
+    "load": load.tier,
+    "compile": compile.tier,
+    "numerics": numerics.tier,
+    "run": run.tier,
+    "bench": run.bench_tier,
+}
+
+
+def validate(job: Job, progress: Callable[[str, int, int], None] | None = None) -> Report:
+    """Run the tiers of ``job`` on its model.
+
+    Raises:
+        UsageError, ModelError: The model cannot be read.
+        UnavailableError: A tier that was asked for by name cannot run on this machine.
+    """
+    report = Report(describe(job.model))
+    for i, name in enumerate(job.tiers):
+        if progress is not None:
+            progress(name, i, len(job.tiers))
+        checks = RUNNERS[name](job)
+        if job.named and checks and all(c.status == SKIPPED for c in checks):
+            raise UnavailableError(f"tier {name} cannot run on this machine", why=checks[0].message)
+        report.checks += checks
+    return report
+
+
+def describe(path: Path) -> dict[str, object]:
+    """What identifies a model in a report: no absolute paths."""
+    model = io.load(path)
+    source: io.Source = model.meta[io.SOURCE]
+    return {
+        "name": path.name,
+        "sha256": source.sha256,
+        "header_bytes": path.stat().st_size,
+        "data_bytes": sum((path.parent / name).stat().st_size for name in source.data_files),
+        "nodes": sum(1 for graph in model.graphs() for _ in graph),
+        "opsets": dict(model.opset_imports),
+        "ir_version": model.ir_version,
+        "passes": io.read_provenance(model),
+    }
