@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
 
-OLDEST, NEWEST = 7, 28
+OLDEST, NEWEST = 1, 28
 
 # The IR version that an onnx release with this newest opset wrote. Source: onnx docs/Versioning.md, table "Released versions".
 IR_VERSION = {
-    **dict.fromkeys((7, 8), 3),
+    **dict.fromkeys(range(1, 9), 3),
     9: 4,
     10: 5,
     11: 6,

@@ -3,34 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 import onnx_ir as ir
 
 from graphfix.base import Context
-from graphfix.element_types import Types, element_types
 from graphfix.errors import PassError
-from graphfix.inference import Types as FullTypes
 from graphfix.model import DEFAULT_DOMAIN, Scope, constant
+from graphfix_passes.opset_rules.facts import Facts
+
+Rule = Callable[["Edit"], str]
 
 
-class Facts:
-    """Types and shapes of the model, computed when a rule first asks, before the step that asks edits anything it depends on."""
+def asks(*what: str) -> Callable[[Rule], Rule]:
+    """Mark a rule as asking for ``types`` or ``shapes``: they are then computed before the first edit of the model."""
 
-    def __init__(self, model: ir.Model, ctx: Context) -> None:
-        self._model, self._ctx = model, ctx
+    def mark(rule: Rule) -> Rule:
+        rule.__dict__["asks"] = frozenset(what)
+        return rule
 
-    @cached_property
-    def elements(self) -> Types:
-        """Element types by the operators' schemas, in functions too."""
-        return element_types(self._model)
-
-    @cached_property
-    def full(self) -> FullTypes:
-        """Types and shapes by onnx's shape inference."""
-        return self._ctx.types()
+    return mark
 
 
 class Edit:
@@ -41,12 +34,16 @@ class Edit:
         scope: The graph, subgraph or function body that holds it.
         to: The opset of this step.
         options: The options of the opset pass.
+        stale: Values whose declared shapes the rule has made doubtful.
+        added: Nodes that the rule has made, written for opset ``to``, with where they are.
     """
 
     def __init__(self, node: ir.Node, scope: Scope, to: int, ctx: Context, facts: Facts, options: Any) -> None:
         self.node, self.scope, self.to, self.options = node, scope, to, options
         self._ctx, self._facts = ctx, facts
         self.stale: list[ir.Value] = []
+        self.added: list[tuple[Scope, ir.Node]] = []
+        self._last = node
 
     def input(self, index: int) -> ir.Value | None:
         """Input ``index``; None where absent or left out."""
@@ -55,10 +52,33 @@ class Edit:
     def element(self, index: int) -> ir.DataType | None:
         """The element type of input ``index``, None where unknown."""
         value = self.input(index)
-        if value is None:
-            return None
-        found = self._facts.elements.get(value)
-        return found if found is not None else value.dtype
+        return None if value is None else self._facts.element(value)
+
+    def known_element(self, index: int, why: str) -> ir.DataType:
+        """The element type of input ``index``.
+
+        Raises:
+            PassError: Nothing says what it is; ``why`` completes the reason.
+        """
+        found = self.element(index)
+        if found is None:
+            raise self.refuse(
+                f"the type of input {index} is unknown, and {why}",
+                "declare it in value_info, or inline the function (onnx.inliner.inline_local_functions)",
+            )
+        return found
+
+    def rank(self, index: int) -> int | None:
+        """The number of dimensions of input ``index``, None where unknown."""
+        shape = self.shape(index)
+        return None if shape is None else len(shape)
+
+    def used(self, index: int) -> bool:
+        """Whether anything reads output ``index``."""
+        if index >= len(self.node.outputs):
+            return False
+        value = self.node.outputs[index]
+        return bool(value.uses()) or any(value is out for out in self.scope.body.outputs)
 
     def shape(self, index: int) -> ir.Shape | None:
         """The shape of input ``index``; None where not even the rank is known."""
@@ -97,6 +117,50 @@ class Edit:
                 "inline the function first (onnx.inliner.inline_local_functions)",
             )
         return attr.value
+
+    def given(self, name: str) -> bool:
+        """Whether the node has the attribute, by value or by reference."""
+        return name in self.node.attributes
+
+    def move(self, name: str, index: int, *, dtype: ir.DataType = ir.DataType.INT64, scalar: bool = False) -> bool:
+        """Turn an attribute into input ``index``, as ``dtype``; False where the node does not have it.
+
+        A number becomes a tensor of one element, or without dimensions if ``scalar``. A reference to the function's attribute stays one.
+        """
+        attr = self.node.attributes.get(name)
+        if attr is None:
+            return False
+        if attr.is_ref():
+            value = self._referred(attr, dtype)
+            if attr.type in {ir.AttributeType.INT, ir.AttributeType.FLOAT} and not scalar:
+                value = self.add("Unsqueeze", [value, self.ints([0], f"{name}_axis")], None, f"{name}_list")
+            self.set_input(index, value)
+        else:
+            plain = attr.value if scalar or attr.type in {ir.AttributeType.INTS, ir.AttributeType.FLOATS} else [attr.value]
+            self.set_input(index, self.const(np.asarray(plain).astype(dtype.numpy()), name))
+        self.drop(name)
+        return True
+
+    def _referred(self, attr: ir.Attr, dtype: ir.DataType) -> ir.Value:
+        """A Constant that refers to the function's attribute; only exact where every call gives that attribute."""
+        function = self.scope.owner
+        kinds = {kind.name: f"value_{kind.name.lower()}" for kind in (ir.AttributeType.INT, ir.AttributeType.INTS)}
+        kinds |= {kind.name: f"value_{kind.name.lower()}" for kind in (ir.AttributeType.FLOAT, ir.AttributeType.FLOATS)}
+        name = attr.ref_attr_name or ""
+        hint = "inline the function first (onnx.inliner.inline_local_functions)"
+        if self.to < 12 or attr.type.name not in kinds or not isinstance(function, ir.Function):
+            raise self.refuse(
+                f"attribute {attr.name} refers to the function's {name}, which opset {self.to} cannot turn into an input", hint
+            )
+        default = function.attributes.get(name)
+        if default is None or default.value is None:
+            for call in self._facts.calls.get(function.identifier(), ()):
+                if name not in call.attributes:
+                    raise self.refuse(f"attribute {attr.name} refers to the function's {name}, which a call leaves out", hint)
+        key = kinds[attr.type.name]
+        value = self.add("Constant", [], {key: ir.RefAttr(key, name, attr.type)}, attr.name)
+        natural = ir.DataType.INT64 if attr.type.name.startswith("INT") else ir.DataType.FLOAT
+        return value if dtype == natural else self.add("Cast", [value], {"to": dtype.value}, f"{attr.name}_typed")
 
     def set(self, name: str, value: Any) -> None:
         """Set an attribute (int, float, str or a list of them)."""
@@ -137,7 +201,7 @@ class Edit:
         attributes: Mapping[str, Any] | None = None,
         stem: str = "",
     ) -> ir.Value:
-        """A node of the default domain right behind this one; returns its only output."""
+        """A node of the default domain behind this one and what was added there before; returns its only output."""
         return self._new(op_type, inputs, attributes, stem, before=False)
 
     def _new(
@@ -153,8 +217,21 @@ class Edit:
         new = ir.node(op_type, inputs, attributes=attributes, domain=DEFAULT_DOMAIN, name=name)
         new.outputs[0].name = self._ctx.names.fresh(f"{name}_out")
         body = self.scope.body
-        (body.insert_before if before else body.insert_after)(self.node, new)
+        if before:
+            body.insert_before(self.node, new)
+        else:
+            body.insert_after(self._last, new)
+            self._last = new
+        self.added.append((self.scope, new))
         return new.outputs[0]
+
+    def fresh(self, stem: str) -> str:
+        """A name that no scope uses yet."""
+        return self._ctx.names.fresh(stem)
+
+    def value(self, stem: str | None, kind: ir.TypeProtocol | None, shape: ir.Shape | None) -> ir.Value:
+        """A value that no node makes: an input of a new subgraph."""
+        return ir.Value(name=self.fresh(stem or "in"), type=kind, shape=shape)
 
     def wrap_output(self, index: int, build: Callable[[ir.Value], ir.Value]) -> None:
         """Compute output ``index`` from a new value of this node: ``build`` adds nodes behind it and returns the result.
@@ -167,8 +244,13 @@ class Edit:
         outputs = [i for i, v in enumerate(self.scope.body.outputs) if v is old]
         result = build(old)
         old.name = self._ctx.names.fresh(f"{name}_inner")
-        old.shape = None
+        old.type, old.shape = None, None
         result.name, result.type, result.shape = name, kind, shape
+        result.doc_string, old.doc_string = old.doc_string, None
+        for moved, source in ((result.metadata_props, old.metadata_props), (result.meta, old.meta)):
+            moved.update(source)
+            source.clear()
+        self._facts.adopt(result, old)
         for user, position in users:
             user.replace_input_with(position, result)
         for i in outputs:
