@@ -15,6 +15,14 @@ from graphfix_passes.opset_rules.facts import Facts
 
 Rule = Callable[["Edit"], str]
 
+# The element type of a Constant's value_int, value_ints, value_float and value_floats.
+_CONSTANTS = {
+    ir.AttributeType.INT: ir.DataType.INT64,
+    ir.AttributeType.INTS: ir.DataType.INT64,
+    ir.AttributeType.FLOAT: ir.DataType.FLOAT,
+    ir.AttributeType.FLOATS: ir.DataType.FLOAT,
+}
+
 
 def asks(*what: str) -> Callable[[Rule], Rule]:
     """Mark a rule as asking for ``types`` or ``shapes``: they are then computed before the first edit of the model."""
@@ -106,17 +114,19 @@ class Edit:
         """An attribute's value, ``default`` where absent.
 
         Raises:
-            PassError: It is a reference to an attribute of the function, whose value only each call knows.
+            PassError: It refers to an attribute of the function, and calls do not agree on its value.
         """
         attr = self.node.attributes.get(name)
-        if attr is None:
-            return default
-        if attr.is_ref():
-            raise self.refuse(
-                f"attribute {name} refers to the function's {attr.ref_attr_name}, and the rewrite needs its value",
-                "inline the function first (onnx.inliner.inline_local_functions)",
-            )
-        return attr.value
+        if attr is None or not attr.is_ref():
+            return default if attr is None else attr.value
+        values = self._facts.given_by_calls(self.scope.owner, attr.ref_attr_name or "")
+        if len(values) == 1:
+            (value,) = values
+            return default if value is None else value
+        raise self.refuse(
+            f"attribute {attr.name} refers to the function's {attr.ref_attr_name}, whose value calls do not agree on",
+            "inline the function first (onnx.inliner.inline_local_functions)",
+        )
 
     def given(self, name: str) -> bool:
         """Whether the node has the attribute, by value or by reference."""
@@ -131,35 +141,26 @@ class Edit:
         if attr is None:
             return False
         if attr.is_ref():
-            value = self._referred(attr, dtype)
-            if attr.type in {ir.AttributeType.INT, ir.AttributeType.FLOAT} and not scalar:
-                value = self.add("Unsqueeze", [value, self.ints([0], f"{name}_axis")], None, f"{name}_list")
-            self.set_input(index, value)
+            self.set_input(index, self._referred(attr, dtype, scalar))
         else:
             plain = attr.value if scalar or attr.type in {ir.AttributeType.INTS, ir.AttributeType.FLOATS} else [attr.value]
             self.set_input(index, self.const(np.asarray(plain).astype(dtype.numpy()), name))
         self.drop(name)
         return True
 
-    def _referred(self, attr: ir.Attr, dtype: ir.DataType) -> ir.Value:
-        """A Constant that refers to the function's attribute; only exact where every call gives that attribute."""
-        function = self.scope.owner
-        kinds = {kind.name: f"value_{kind.name.lower()}" for kind in (ir.AttributeType.INT, ir.AttributeType.INTS)}
-        kinds |= {kind.name: f"value_{kind.name.lower()}" for kind in (ir.AttributeType.FLOAT, ir.AttributeType.FLOATS)}
+    def _referred(self, attr: ir.Attr, dtype: ir.DataType, scalar: bool) -> ir.Value:
+        """A Constant that refers to the function's attribute, which works from opset 12 on and where every call gives the attribute."""
+        natural = _CONSTANTS.get(attr.type)
         name = attr.ref_attr_name or ""
         hint = "inline the function first (onnx.inliner.inline_local_functions)"
-        if self.to < 12 or attr.type.name not in kinds or not isinstance(function, ir.Function):
-            raise self.refuse(
-                f"attribute {attr.name} refers to the function's {name}, which opset {self.to} cannot turn into an input", hint
-            )
-        default = function.attributes.get(name)
-        if default is None or default.value is None:
-            for call in self._facts.calls.get(function.identifier(), ()):
-                if name not in call.attributes:
-                    raise self.refuse(f"attribute {attr.name} refers to the function's {name}, which a call leaves out", hint)
-        key = kinds[attr.type.name]
+        if natural is None or max(self.to, self.options.target) < 12:
+            raise self.refuse(f"attribute {attr.name} refers to the function's {name}, which cannot become an input", hint)
+        if None in self._facts.given_by_calls(self.scope.owner, name):
+            raise self.refuse(f"attribute {attr.name} refers to the function's {name}, which a call leaves out", hint)
+        key = f"value_{attr.type.name.lower()}"
         value = self.add("Constant", [], {key: ir.RefAttr(key, name, attr.type)}, attr.name)
-        natural = ir.DataType.INT64 if attr.type.name.startswith("INT") else ir.DataType.FLOAT
+        if attr.type in {ir.AttributeType.INT, ir.AttributeType.FLOAT} and not scalar:
+            value = self.add("Reshape", [value, self.ints([1], f"{attr.name}_one")], None, f"{attr.name}_list")
         return value if dtype == natural else self.add("Cast", [value], {"to": dtype.value}, f"{attr.name}_typed")
 
     def set(self, name: str, value: Any) -> None:

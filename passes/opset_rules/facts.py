@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from functools import cached_property
+from typing import Any
 
 import onnx_ir as ir
 
 from graphfix.base import Context
 from graphfix.element_types import Types, element_types
 from graphfix.inference import Types as FullTypes
-from graphfix.model import walk
+from graphfix.model import Owner, walk
 
 # Operators whose output has the element type of input 0, for values that rules have made.
 _KEEPS_TYPE = frozenset(
@@ -41,14 +42,25 @@ class Facts:
         return self._ctx.types()
 
     @cached_property
-    def calls(self) -> dict[tuple[str, str, str], list[ir.Node]]:
-        """The nodes that call each local function."""
+    def _calls(self) -> dict[tuple[str, str, str], list[ir.Node]]:
         found: dict[tuple[str, str, str], list[ir.Node]] = {key: [] for key in self._model.functions}
         for node in walk(self._model):
             key = node.op_identifier()
             if key in found:
                 found[key].append(node)
         return found
+
+    def given_by_calls(self, owner: Owner, name: str) -> set[Any]:
+        """The values of a local function's attribute that its calls give; None for a call that leaves it out and has no default.
+
+        A call that passes on a reference counts as a value of its own.
+        """
+        if not isinstance(owner, ir.Function):
+            return set()
+        default = owner.attributes.get(name)
+        otherwise = None if default is None else default.value
+        given = [call.attributes.get(name) for call in self._calls[owner.identifier()]]
+        return {otherwise if attr is None else attr if attr.is_ref() else attr.value for attr in given}
 
     def element(self, value: ir.Value) -> ir.DataType | None:
         """The element type of a value, also of one that a rule has made; None where unknown."""

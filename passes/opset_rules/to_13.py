@@ -53,10 +53,11 @@ def resize_modes(edit: Edit) -> str:
     Source: onnx Changelog, Resize-11 and Resize-13.
     """
     reasons = []
-    scales = edit.constant(2)
-    if edit.input(3) is not None and scales is not None and scales.size == 0:
-        edit.set_input(2, None)
-        reasons.append("empty scales left out beside sizes")
+    scales, sizes = edit.input(2), edit.input(3)
+    if scales is not None and sizes is not None:
+        unused, name = (3, "sizes") if _empty(sizes) else (2, "scales")
+        edit.set_input(unused, None)
+        reasons.append(f"{name}, which had to be empty, left out")
     if edit.attribute("coordinate_transformation_mode", "half_pixel") == "tf_half_pixel_for_nn":
         # floor(x) is round-half-up(x - 0.5), and half_pixel is this mode less 0.5.
         if edit.attribute("mode", "nearest") != "nearest" or edit.attribute("nearest_mode", "round_prefer_floor") != "floor":
@@ -65,6 +66,11 @@ def resize_modes(edit: Edit) -> str:
         edit.set("nearest_mode", "round_prefer_ceil")
         reasons.append("tf_half_pixel_for_nn with floor is half_pixel with round_prefer_ceil")
     return "; ".join(reasons)
+
+
+def _empty(value: ir.Value) -> bool:
+    shape = value.const_value.shape if value.const_value is not None else value.shape
+    return shape is not None and list(shape) == [0]
 
 
 @asks("types")
