@@ -20,7 +20,7 @@ from onnx.defs import OpSchema
 
 TABLE = Path(__file__).parents[1] / "graphfix" / "facts" / "opset_changes.tsv"
 CHANGELOG = "onnx docs/Changelog.md#{op}-{version}"
-HEAD = "op\tfrom\tto\tverdict\trule\tdifference\tsource"
+HEAD = "op\tfrom\tto\tverdict\trule\tdown\tdifference\tsource"
 
 # Rewrites: (rule in passes/opset_rules, opset, operators). Each is either visible in the schemas and not harmless, or a change of meaning
 # that they do not show (marked *).
@@ -77,6 +77,40 @@ _RULES = (
     ("quantize_precision", 23, "QuantizeLinear"),  # * without `precision` the division is now in the scale's type
     ("reduce_log_integers", 28, "ReduceLogSum ReduceLogSumExp"),
 )
+# The way down: rules for leaving an opset, where fitting the older schema (`narrow`) is not enough. A rewritten step that has none here
+# is refused, as is everything below DOWN_TO: operators counted no axes from the back before 11, and schemas do not show that.
+_DOWN = (
+    ("floor_mod", 28, "Mod"),
+    ("narrow", 28, "ReduceLogSum ReduceLogSumExp"),
+    ("attention_window", 25, "Attention"),
+    ("attention_mask", 24, "Attention"),
+    ("quantize_type", 23, "QuantizeLinear"),
+    ("dequantize_type", 23, "DequantizeLinear"),
+    ("pool_shapes_down", 22, "AveragePool LpPool MaxPool"),
+    ("group_norm_per_group", 21, "GroupNormalization"),
+    ("quantize_output", 21, "QuantizeLinear"),
+    ("grid_sample_names", 20, "GridSample"),
+    ("dft_axis_attribute", 20, "DFT"),
+    ("narrow", 19, "QuantizeLinear"),
+    ("pad_wrap", 19, "Pad"),
+    ("resize_symmetric", 19, "Resize"),
+    ("pool_dilations", 19, "AveragePool"),
+    ("split_equal", 18, "Split"),
+    ("pad_all_axes", 18, "Pad"),
+    ("scatter_reduction", 18, "ScatterElements ScatterND"),
+    ("axes_attribute", 18, _REDUCTIONS),
+    ("roi_align_mode", 16, "RoiAlign"),
+    ("shape_slice", 15, "Shape"),
+    ("inference_norm", 14, "BatchNormalization"),
+    ("axes_attribute", 13, "ReduceSum Squeeze Unsqueeze"),
+    ("split_attribute", 13, "Split"),
+    ("softmax_matrix", 13, "Hardmax LogSoftmax Softmax"),
+    ("resize_inputs", 13, "Resize"),
+    ("narrow", 13, "Erf"),
+)
+DOWN = {(op, opset): rule for rule, opset, ops in _DOWN for op in ops.split()}
+DOWN_TO = 11
+
 RULES = {(op, opset): rule for rule, opset, ops in _RULES for op in ops.split()}
 
 # Differences that look unsafe to the derivation and are not: (operator, version) -> why.
@@ -170,7 +204,7 @@ def rows() -> Iterator[str]:
     for op, schemas in versions().items():
         first = schemas[0]
         source = CHANGELOG.format(op=op, version=first.since_version)
-        yield f"{op}\t0\t{first.since_version}\tnew\t\tfirst appears\t{source}"
+        yield f"{op}\t0\t{first.since_version}\tnew\t\trefuse\tfirst appears\t{source}"
         for old, new in itertools.pairwise(schemas):
             differences = [*ports(old, new, "inputs"), *ports(old, new, "outputs"), *ties(old, new), *attributes(old, new)]
             key = (op, new.since_version)
@@ -182,8 +216,9 @@ def rows() -> Iterator[str]:
                 harmless, text = True, f"{text} ({HARMLESS[key]})"
             rule = RULES.get(key, "")
             verdict = "rewrite" if rule else "compatible" if harmless else "refuse"
+            down = DOWN.get(key, "narrow" if harmless and not rule else "refuse") if new.since_version > DOWN_TO else "refuse"
             source = CHANGELOG.format(op=op, version=new.since_version)
-            yield f"{op}\t{old.since_version}\t{new.since_version}\t{verdict}\t{rule}\t{text}\t{source}"
+            yield f"{op}\t{old.since_version}\t{new.since_version}\t{verdict}\t{rule}\t{down}\t{text}\t{source}"
 
 
 def main() -> int:

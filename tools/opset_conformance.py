@@ -3,6 +3,7 @@
     python tools/opset_conformance.py                  everything, and the table
     python tools/opset_conformance.py --peer --nodes   only those corpora, printed
     python tools/opset_conformance.py --differential 4 at most 4 cases for each operator and version
+    python tools/opset_conformance.py --down 4         the way down, at most 4 cases for each operator
 
 Exits 1 where a number is below what docs/opset_conformance.md promises. onnx's tests come from its source distribution, which pip
 downloads into ``--cache`` (nothing of it belongs in this repository).
@@ -29,6 +30,7 @@ NO_KERNEL = "Could not find an implementation"
 # At least this many of onnx's upgrade tests are clean, by target.
 PROMISED = {23: 243, 28: 252}
 PROMISED_PAIRS = 456
+DOWN_TO = (22, 21, 20, 18, 17, 15, 13, 12, 11)
 Rows = list[tuple[str, ...]]
 
 
@@ -100,6 +102,18 @@ def cases(limit: int, target: int = 23) -> tuple[Rows, list[str], bool]:
     return rows, score.problems, not bad and len(score.covered) >= min(PROMISED_PAIRS, len(score.pairs))
 
 
+def downward(limit: int, source: int = 23) -> tuple[Rows, list[str], bool]:
+    """Our own corpus on the way down: rows, problems other than refusals, and whether there are none."""
+    scores = differential.measure_down(with_graphfix, source, DOWN_TO, limit=limit)
+    names = ("same", "no kernel", "refused", "wrong", "invalid")
+    rows = [
+        (f"{source} to {target}", f"{len(score.covered)} of {len(score.pairs)}", *(str(score.counts[name]) for name in names))
+        for target, score in scores.items()
+    ]
+    problems = [p for score in scores.values() for p in score.problems if not p.startswith("refused")]
+    return rows, problems, not problems
+
+
 def table(head: tuple[str, ...], rows: Rows) -> str:
     """A Markdown table."""
     return "\n".join("| " + " | ".join(row) + " |" for row in (head, ("---",) * len(head), *rows))
@@ -136,13 +150,21 @@ Those below opset 23 that give their shipped outputs before, and do so after mig
 ## Every version of every operator
 
 Node cases set back to each older version of their operator (7 to 22), attributes dropped and varied, at most {limit} for each operator
-and version, each in {wraps}; migrated to 23, checked (`full_check`), run by the same engine. A pair is an operator and a version.
+and version, each in {wraps}; migrated to 23, checked (`full_check`), run by the
+same engine. A pair is an operator and a version.
 
 {cases}
 
 *No kernel* cases could not be compared: ONNX Runtime has no kernel after, and the reference evaluator none either (or draws other random
 numbers). MeanVarianceNormalization is exempt from `full_check`: onnx {onnx} cannot infer its body from opset 13 on. Dropout's mask is not
 compared: ONNX Runtime's is all false up to opset 11 and all true from 12 on, and older definitions do not say.
+
+## The way down
+
+Node cases at opset 23, in the main graph, a branch and a function, taken down. *Refused* names the operator, the node and the reason:
+the operator, a type, an attribute or a form is newer than the target. *Operators*: those with at least one case that was compared.
+
+{down}
 """
 
 
@@ -151,12 +173,13 @@ def main() -> int:
     parser.add_argument("--peer", action="store_true")
     parser.add_argument("--nodes", action="store_true")
     parser.add_argument("--differential", type=int, metavar="LIMIT")
+    parser.add_argument("--down", type=int, metavar="LIMIT")
     parser.add_argument("--cache", type=Path, default=Path(tempfile.gettempdir()) / "graphfix-onnx-sources")
     given = parser.parse_args()
-    everything = not (given.peer or given.nodes or given.differential)
+    everything = not (given.peer or given.nodes or given.differential or given.down)
     mine = CONVERTERS if everything else {"graphfix": with_graphfix}
     kept, limit = True, given.differential or 12
-    parts = {"peer": "", "unclean": "", "nodes": "", "cases": ""}
+    parts = {"peer": "", "unclean": "", "nodes": "", "cases": "", "down": ""}
     if everything or given.peer:
         rows, unclean, ok = peer(given.cache, mine)
         head = ("target", "converter", "tests", "assertions hold", "clean", "no kernel")
@@ -170,6 +193,11 @@ def main() -> int:
         rows, problems, ok = cases(limit)
         head = ("pairs", "same", "no kernel", "refused", "wrong", "invalid")
         parts["cases"] = "\n\n".join([table(head, rows), *problems])
+        kept &= ok
+    if everything or given.down:
+        rows, problems, ok = downward(given.down or 6)
+        head = ("opsets", "operators", "same", "no kernel", "refused", "wrong", "invalid")
+        parts["down"] = "\n\n".join([table(head, rows), *problems])
         kept &= ok
     if everything:
         text = TEXT.format(onnx=onnx.__version__, ort=onnxruntime.__version__, limit=limit, wraps=", ".join(scopes.WRAPS), **parts)

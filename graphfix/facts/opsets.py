@@ -42,6 +42,7 @@ class OpsetChange:
         to: The opset that changed it.
         verdict: ``new``, ``compatible`` (a valid node means the same), ``rewrite`` (by the named rule), ``refuse``.
         rule: The rule's name for ``rewrite``.
+        down: The rule for the way back (``narrow`` where fitting the older schema is enough), or ``refuse``.
         difference: What changed, as derived from the two schemas.
         source: Where to read about it.
     """
@@ -51,6 +52,7 @@ class OpsetChange:
     to: int
     verdict: str
     rule: str
+    down: str
     difference: str
     source: str
 
@@ -58,8 +60,8 @@ class OpsetChange:
 def parse(text: str) -> Iterable[OpsetChange]:
     """Read rows from the table's text."""
     for line in text.splitlines()[1:]:
-        op_type, frm, to, verdict, rule, difference, source = line.split("\t")
-        yield OpsetChange(op_type, int(frm), int(to), verdict, rule, difference, source)
+        op_type, frm, to, *texts = line.split("\t")
+        yield OpsetChange(op_type, int(frm), int(to), *texts)
 
 
 @lru_cache(maxsize=1)

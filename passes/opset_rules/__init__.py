@@ -1,4 +1,4 @@
-"""The rewrites of the opset pass, one file per opset that made them necessary, named in ``graphfix/facts/opset_changes.tsv``.
+"""The rewrites of the opset pass, named in ``graphfix/facts/opset_changes.tsv``: ``to_N`` for the way up to N, ``down_N`` for the way down.
 
 A rule edits one node in place, so that its name, doc string and metadata stay, and returns the reason why the result means the same;
 an empty string says that this node needed nothing. Nodes that a rule adds are written for the opset of the step and migrate with the rest.
@@ -7,6 +7,9 @@ an empty string says that this node needed nothing. Nodes that a rule adds are w
 from __future__ import annotations
 
 from graphfix_passes.opset_rules import (
+    down_11,
+    down_18,
+    down_23,
     to_2,
     to_3,
     to_4,
@@ -29,8 +32,9 @@ from graphfix_passes.opset_rules import (
     to_28,
 )
 from graphfix_passes.opset_rules.edit import Edit, Rule
+from graphfix_passes.opset_rules.narrow import narrow
 
-__all__ = ["UPGRADES", "Edit", "Rule"]
+__all__ = ["DOWNGRADES", "UPGRADES", "Edit", "Rule"]
 
 UPGRADES: dict[str, Rule] = {
     rule.__name__: rule
@@ -78,5 +82,35 @@ UPGRADES: dict[str, Rule] = {
         to_22.pool_shapes,
         to_23.quantize_precision,
         to_28.reduce_log_integers,
+    )
+}
+
+DOWNGRADES: dict[str, Rule] = {
+    rule.__name__: rule
+    for rule in (
+        narrow,
+        down_11.axes_attribute,
+        down_11.inference_norm,
+        down_11.resize_inputs,
+        down_11.roi_align_mode,
+        down_11.shape_slice,
+        down_11.softmax_matrix,
+        down_11.split_attribute,
+        down_18.dft_axis_attribute,
+        down_18.grid_sample_names,
+        down_18.group_norm_per_group,
+        down_18.pad_all_axes,
+        down_18.pad_wrap,
+        down_18.pool_dilations,
+        down_18.pool_shapes_down,
+        down_18.quantize_output,
+        down_18.resize_symmetric,
+        down_18.scatter_reduction,
+        down_18.split_equal,
+        down_23.attention_mask,
+        down_23.attention_window,
+        down_23.dequantize_type,
+        down_23.floor_mod,
+        down_23.quantize_type,
     )
 }

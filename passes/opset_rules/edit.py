@@ -34,6 +34,14 @@ def asks(*what: str) -> Callable[[Rule], Rule]:
     return mark
 
 
+def _type_string(kind: ir.TypeProtocol | None) -> str | None:
+    if isinstance(kind, ir.SequenceType):
+        return f"seq({_type_string(kind.elem_type)})"
+    if isinstance(kind, ir.OptionalType):
+        return f"optional({_type_string(kind.elem_type)})"
+    return None if kind is None else f"tensor({kind.dtype.name.lower()})"
+
+
 class Edit:
     """One node in the hands of a rule.
 
@@ -80,6 +88,16 @@ class Edit:
         """The number of dimensions of input ``index``, None where unknown."""
         shape = self.shape(index)
         return None if shape is None else len(shape)
+
+    def type_string(self, value: ir.Value) -> str | None:
+        """A value's type as schemas write it, ``tensor(float)``; None where unknown."""
+        if isinstance(value.type, ir.SequenceType | ir.OptionalType):
+            return _type_string(value.type)
+        kind = self._facts.element(value)
+        if kind is not None:
+            return f"tensor({kind.name.lower()})"
+        found = self._facts.full.get(value)
+        return _type_string(found.type) if found is not None else None
 
     def used(self, index: int) -> bool:
         """Whether anything reads output ``index``."""
@@ -179,7 +197,9 @@ class Edit:
 
     def const(self, array: np.ndarray, stem: str) -> ir.Value:
         """A Constant node before this one; ``stem`` completes its name."""
-        return self.add("Constant", [], {"value": ir.tensor(np.asarray(array))}, stem)
+        tensor = np.asarray(array)
+        value = ir.AttrTensor("value", ir.Tensor(tensor, dtype=ir.DataType.from_numpy(tensor.dtype)))
+        return self.add("Constant", [], {"value": value}, stem)
 
     def ints(self, values: Sequence[int] | int, stem: str) -> ir.Value:
         """An int64 Constant before this node."""
@@ -215,7 +235,11 @@ class Edit:
     ) -> ir.Value:
         base = self.node.name or next((v.name for v in self.node.outputs if v.name), None) or self.node.op_type
         name = self._ctx.names.fresh(f"{base}_{stem or op_type}")
-        new = ir.node(op_type, inputs, attributes=attributes, domain=DEFAULT_DOMAIN, name=name)
+        given = [
+            value if isinstance(value, ir.Attr) else ir.convenience.convert_attribute(key, value)
+            for key, value in (attributes or {}).items()
+        ]
+        new = ir.Node(DEFAULT_DOMAIN, op_type, inputs, given, name=name)
         new.outputs[0].name = self._ctx.names.fresh(f"{name}_out")
         body = self.scope.body
         if before:
