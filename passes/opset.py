@@ -10,11 +10,15 @@ import onnx_ir as ir
 from graphfix.base import Change, Context, Pass, documented
 from graphfix.facts import opsets
 from graphfix.facts.opsets import IR_VERSION, NEWEST, OLDEST
-from graphfix.model import ALIAS, DEFAULT_DOMAIN, Owner, Scope, opset_version, scopes, shape_text
+from graphfix.facts.runtimes import RUNTIME
+from graphfix.model import ALIAS, DEFAULT_DOMAIN, Owner, Scope, opset_version, scopes
 from graphfix_passes.opset_rules import DOWNGRADES, UPGRADES
+from graphfix_passes.opset_rules.after import oldest, refresh, warn
 from graphfix_passes.opset_rules.edit import Edit
 from graphfix_passes.opset_rules.facts import Facts
 from graphfix_passes.opset_rules.plan import Plan, prepare, proof, steps
+
+REWRITE = "rewrite"  # what `--diff` prints node by node
 
 
 @dataclass(frozen=True)
@@ -29,7 +33,7 @@ class Options:
 
 
 class Opset(Pass):
-    """Every node of the default domain moves to another opset, each with the reason why it still means the same.
+    """Every node of the default domain moves to another opset, up or down, each with the reason why it still means the same.
 
     Why: FP4 needs opset 23, and ModelOpt exports diffusion backbones at 20. Rewriting only ``opset_import`` relabels nodes whose meaning
     changed on the way: GroupNormalization at 21, QuantizeLinear at 23.
@@ -40,6 +44,9 @@ class Opset(Pass):
     ``opset_import`` and the IR version to match. ``QuantizeLinear`` with a scale other than float32 gets ``precision=FLOAT``, because ONNX
     Runtime divides in float32 up to opset 22. (onnx's reference evaluator divides in the scale's type at every opset, so under it the
     attribute looks like a change: the runtime that models were deployed on is the measure.)
+
+    Down works where it is exact and no further than opset 11; the IR version never goes down. A runtime that is known to run the model
+    before and not after is named in a warning.
 
     Leaves alone: other domains, attributes it does not know, models that are invalid as declared. An operator without a proven path is
     refused by name and nothing is written.
@@ -61,13 +68,19 @@ class Opset(Pass):
         facts, stale = Facts(model, ctx), list[ir.Value]()
         plans = [plan for group in owners.values() if (plan := self._plan(group, ctx)) is not None]
         prepare(plans, facts)
-        for plan in plans:
-            yield from self._migrate(plan, ctx, facts, stale)
+        loaded_by = oldest(model, plans, lambda plan: plan.source)
+        changes = [change for plan in plans for change in self._migrate(plan, ctx, facts, stale)]
+        yield from sorted(changes, key=lambda change: change.what != REWRITE)
         canonical = IR_VERSION[target]
         if model.ir_version is None or model.ir_version < canonical:
             yield ctx.change(model, "IR version", model.ir_version, canonical, f"opset {target} came with IR {canonical}")
             model.ir_version = canonical
-        yield from _refresh(stale, ctx)
+        yield from refresh(stale, ctx)
+        warn(plans, ctx)
+        needs = oldest(model, plans, lambda plan: plan.target)
+        if needs is not None and needs != loaded_by:
+            before = f"{loaded_by} or newer" if loaded_by else "unknown"
+            ctx.note("runtime-release", model, f"the result needs {RUNTIME} {needs} or newer (before: {before})", level="info")
 
     def _plan(self, group: list[Scope], ctx: Context) -> Plan | None:
         """What has to be done for a main graph or a function, with all its subgraphs; None for nothing."""
@@ -114,7 +127,6 @@ class Opset(Pass):
                     reasons.setdefault(id(node), []).append(f"rewritten at {at} by {name}: {reason}")
                 for held, made in ((scope, node), *edit.added):
                     plan.schedule(held, made, at)
-        rewritten, kept = list[Change](), list[Change]()
         for _, node in plan.nodes:
             op_type, old = before[id(node)]
             new = opsets.version_at(node.op_type, plan.target)
@@ -122,17 +134,13 @@ class Opset(Pass):
                 first = next(iter(steps(node.op_type)))
                 raise ctx.refuse(node, f"to migrate {node.op_type} to opset {plan.target}", f"it is defined from opset {first} on")
             why = reasons.get(id(node))
-            (rewritten if why else kept).append(
-                Change(
-                    places.get(id(node)) or ctx.where(node),
-                    "rewrite" if why else "operator version",
-                    f"{op_type}-{old}",
-                    f"{node.op_type}-{new}",
-                    "; ".join(why) if why else proof(op_type, plan.source, plan.target),
-                )
+            yield Change(
+                places.get(id(node)) or ctx.where(node),
+                REWRITE if why else "operator version",
+                f"{op_type}-{old}",
+                f"{node.op_type}-{new}",
+                "; ".join(why) if why else proof(op_type, plan.source, plan.target),
             )
-        yield from rewritten
-        yield from kept
         yield from _set_version(plan.owner, plan.source, plan.target, ctx)
 
 
@@ -141,23 +149,3 @@ def _set_version(owner: Owner, source: int, target: int, ctx: Context) -> Iterat
     key = DEFAULT_DOMAIN if DEFAULT_DOMAIN in imports or ALIAS not in imports else ALIAS
     imports[key] = target
     yield ctx.change(owner, f"import {key!r}", source, target, "every node above has a proven path")
-
-
-def _refresh(stale: list[ir.Value], ctx: Context) -> Iterator[Change]:
-    """Infer the shapes of values behind ``stale`` again, where they were declared."""
-    seen: set[ir.Value] = set()
-    pending = list(stale)
-    while pending:
-        value = pending.pop()
-        if value not in seen:
-            seen.add(value)
-            pending.extend(out for user in value.consumers() for out in user.outputs)
-    declared = [value for value in seen if value.shape is not None and value.producer() is not None]
-    if not declared:
-        return
-    types = ctx.types()
-    for value in sorted(declared, key=lambda v: v.name or ""):
-        shape = types[value].shape if value in types else None
-        if shape_text(shape) != shape_text(value.shape):
-            yield ctx.change(value, "shape", shape_text(value.shape), shape_text(shape), "inferred again at the new opset")
-            value.shape = shape

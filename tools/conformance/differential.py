@@ -28,6 +28,8 @@ CHECKER_IS_WRONG = {"GroupNormalization", UNINFERABLE}
 REFERENCE_IS_WRONG = {"RoiAlign"}
 # A runtime may report an unused mask as it likes: ONNX Runtime's is all false up to opset 11 and all true from 12 on.
 UNSPECIFIED = {("Dropout", 1)}
+# From this opset on ONNX Runtime computes the operator by its function body, which rounds float16 once more.
+BY_ITS_BODY = {"Attention": 25}
 # Engines draw different numbers.
 RANDOM = {"Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike"}
 
@@ -195,7 +197,7 @@ def _one(seed: Seed, wrap: str, converter: Converter, target: int) -> tuple[str,
     if problem:
         return "invalid", problem
     got = attempt(engine, after, feeds)
-    tolerance = 1e-6
+    tolerance = 1e-3 if target >= BY_ITS_BODY.get(seed.op_type, target + 1) else 1e-6
     if isinstance(got, str):
         if seed.op_type == UNINFERABLE and "ShapeInferenceError" in got:
             return "no kernel", ""
@@ -204,10 +206,17 @@ def _one(seed: Seed, wrap: str, converter: Converter, target: int) -> tuple[str,
         tolerance, got = 1e-3, attempt(with_reference, after, feeds)
         if isinstance(got, str) or seed.op_type in RANDOM:
             return "no kernel", ""
+        wanted, got = _bare(wanted), _bare(got)  # an optional value is a list of one to the evaluator
     for i, (a, b) in enumerate(zip(wanted, got, strict=True)):
         if (seed.op_type, i) not in UNSPECIFIED and not all_same([a], [b], tolerance):
             return "wrong", f"output {i}"
     return "same", ""
+
+
+def _bare(value: Any) -> Any:
+    while isinstance(value, list) and len(value) == 1:
+        value = value[0]
+    return value if isinstance(value, list) else [value]
 
 
 def _invalid(seed: Seed, before: onnx.ModelProto, after: onnx.ModelProto, target: int) -> str:
