@@ -198,8 +198,11 @@ class Edit:
     def const(self, array: np.ndarray, stem: str) -> ir.Value:
         """A Constant node before this one; ``stem`` completes its name."""
         tensor = np.asarray(array)
-        value = ir.AttrTensor("value", ir.Tensor(tensor, dtype=ir.DataType.from_numpy(tensor.dtype)))
-        return self.add("Constant", [], {"value": value}, stem)
+        kind = ir.DataType.from_numpy(tensor.dtype)
+        if max(self.to, self.options.target) < 9 and kind.is_integer():  # Constant-1 holds floats only
+            to = kind.value if self.to >= 6 else kind.name
+            return self.add("Cast", [self.const(tensor.astype(np.float64), f"{stem}_double")], {"to": to}, stem)
+        return self.add("Constant", [], {"value": ir.AttrTensor("value", ir.Tensor(tensor, dtype=kind))}, stem)
 
     def ints(self, values: Sequence[int] | int, stem: str) -> ir.Value:
         """An int64 Constant before this node."""

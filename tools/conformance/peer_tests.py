@@ -51,7 +51,7 @@ def fetch(cache: Path) -> Path:
         cache.mkdir(parents=True, exist_ok=True)
         archive = cache / f"{name}.tar.gz"
         if not archive.exists():
-            download = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-build-isolation", "--no-binary", ":all:"]
+            download = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", ":all:"]
             result = subprocess.run([*download, f"onnx=={onnx.__version__}", "-d", str(cache)], capture_output=True, text=True, check=False)
             if not archive.exists():  # building its metadata may fail behind the download
                 raise SystemExit(f"pip cannot fetch the source distribution of onnx {onnx.__version__}:\n{result.stderr}")
