@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from importlib.resources import files
 
 OLDEST, NEWEST = 1, 28
@@ -73,6 +73,7 @@ def table() -> dict[str, tuple[OpsetChange, ...]]:
     return {op_type: tuple(sorted(steps, key=lambda row: row.to)) for op_type, steps in rows.items()}
 
 
+@cache
 def version_at(op_type: str, opset: int) -> int:
     """The version of an operator's definition that holds at an opset; 0 where it does not exist yet."""
     return max((row.to for row in table().get(op_type, ()) if row.to <= opset), default=0)
