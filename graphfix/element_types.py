@@ -113,13 +113,41 @@ def element_types(model: ir.Model, resolve: Resolve | None = None) -> Types:
         operators that have no schema.
     """
     types: Types = {}
+    calls = _Calls(model, types)
     for scope in scopes(model):
         if scope.depth == 0:
-            _infer_body(scope.body, scope.opset_imports, types, resolve)
+            _infer_body(scope.body, scope.opset_imports, types, resolve, calls)
     return types
 
 
-def _infer_body(body: ir.Graph | ir.Function, imports: Mapping[str, int], types: Types, resolve: Resolve | None) -> None:
+class _Calls:
+    """What calls say about the bodies of local functions: a type counts where all calls agree on it."""
+
+    def __init__(self, model: ir.Model, types: Types) -> None:
+        self._functions, self._types = model.functions, types
+        self._outputs: dict[tuple[object, ...], list[DT | None]] = {}
+        self._mixed: set[ir.Value] = set()
+
+    def outputs(self, node: ir.Node, types: Types) -> list[DT | None] | None:
+        """The types of a call's outputs; None where ``node`` calls no local function."""
+        function = self._functions.get(node.op_identifier())
+        if function is None:
+            return None
+        given = tuple(types.get(value) if value is not None else None for value in node.inputs)
+        key = (function.identifier(), given)
+        if key not in self._outputs:
+            self._outputs[key] = []
+            inside: Types = {formal: kind for formal, kind in zip(function.inputs, given, strict=False) if kind is not None}
+            _infer_body(function, function.opset_imports, inside, None, self)
+            self._outputs[key] = [inside.get(value) for value in function.outputs]
+            for value, kind in inside.items():
+                if value in self._mixed or self._types.setdefault(value, kind) != kind:
+                    self._mixed.add(value)
+                    self._types.pop(value, None)
+        return self._outputs[key]
+
+
+def _infer_body(body: ir.Graph | ir.Function, imports: Mapping[str, int], types: Types, resolve: Resolve | None, calls: _Calls) -> None:
     for entering in body.inputs:
         if entering not in types and (declared := tensor_type(entering)) is not None:
             types[entering] = declared
@@ -128,14 +156,18 @@ def _infer_body(body: ir.Graph | ir.Function, imports: Mapping[str, int], types:
             if value.const_value is not None:
                 types[value] = value.const_value.dtype
     for node in tuple(body):
-        _infer_node(node, imports, types, resolve)
+        _infer_node(node, imports, types, resolve, calls)
 
 
-def _infer_node(node: ir.Node, imports: Mapping[str, int], types: Types, resolve: Resolve | None) -> None:
+def _infer_node(node: ir.Node, imports: Mapping[str, int], types: Types, resolve: Resolve | None, calls: _Calls) -> None:
     graphs = tuple(graph for _, graph in subgraphs(node))
     _seed_subgraph_inputs(node, graphs, types)
     for graph in graphs:
-        _infer_body(graph, imports, types, resolve)
+        _infer_body(graph, imports, types, resolve, calls)
+    returned = calls.outputs(node, types)
+    if returned is not None:
+        types.update({value: kind for value, kind in zip(node.outputs, returned, strict=False) if kind is not None})
+        return
     signature = _signature(node.op_type, node.domain, opset_version(imports, node.domain) or 1)
     if signature is None:
         for unknown in node.outputs:

@@ -247,11 +247,12 @@ def check_structure(model: ir.Model) -> None:
         defined = set(outer)
         local: set[str] = set()
 
-        def define(name: str | None, by: str, local: set[str] = local, defined: set[str] = defined) -> None:
+        def define(name: str | None, by: str | ir.Node, local: set[str] = local, defined: set[str] = defined) -> None:
             if not name:
                 return
             if name in local:
-                raise ModelError(f"the name {name!r} is defined twice in one scope", where=by)
+                place = by if isinstance(by, str) else locate(by)
+                raise ModelError(f"the name {name!r} is defined twice in one scope", where=place)
             local.add(name)
             defined.add(name)
 
@@ -273,7 +274,7 @@ def check_structure(model: ir.Model) -> None:
             for _, graph in subgraphs(node):
                 defined_above[id(graph)] = set(defined)
             for value in node.outputs:
-                define(value.name, locate(node))
+                define(value.name, node)
         for value in body.outputs:
             if value.name not in defined:
                 raise ModelError(f"output {value.name!r} is not made by any node", where=locate(body))

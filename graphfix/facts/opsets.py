@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from importlib.resources import files
 
-OLDEST, NEWEST = 7, 28
+OLDEST, NEWEST = 1, 28
 
 # The IR version that an onnx release with this newest opset wrote. Source: onnx docs/Versioning.md, table "Released versions".
 IR_VERSION = {
-    **dict.fromkeys((7, 8), 3),
+    **dict.fromkeys(range(1, 9), 3),
     9: 4,
     10: 5,
     11: 6,
@@ -42,6 +42,7 @@ class OpsetChange:
         to: The opset that changed it.
         verdict: ``new``, ``compatible`` (a valid node means the same), ``rewrite`` (by the named rule), ``refuse``.
         rule: The rule's name for ``rewrite``.
+        down: The rule for the way back (``narrow`` where fitting the older schema is enough), or ``refuse``.
         difference: What changed, as derived from the two schemas.
         source: Where to read about it.
     """
@@ -51,6 +52,7 @@ class OpsetChange:
     to: int
     verdict: str
     rule: str
+    down: str
     difference: str
     source: str
 
@@ -58,8 +60,8 @@ class OpsetChange:
 def parse(text: str) -> Iterable[OpsetChange]:
     """Read rows from the table's text."""
     for line in text.splitlines()[1:]:
-        op_type, frm, to, verdict, rule, difference, source = line.split("\t")
-        yield OpsetChange(op_type, int(frm), int(to), verdict, rule, difference, source)
+        op_type, frm, to, *texts = line.split("\t")
+        yield OpsetChange(op_type, int(frm), int(to), *texts)
 
 
 @lru_cache(maxsize=1)
@@ -71,6 +73,7 @@ def table() -> dict[str, tuple[OpsetChange, ...]]:
     return {op_type: tuple(sorted(steps, key=lambda row: row.to)) for op_type, steps in rows.items()}
 
 
+@cache
 def version_at(op_type: str, opset: int) -> int:
     """The version of an operator's definition that holds at an opset; 0 where it does not exist yet."""
     return max((row.to for row in table().get(op_type, ()) if row.to <= opset), default=0)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from graphfix.base import Change
 
+REWRITE = "rewrite"  # the `Change.what` of a node whose form had to change
+
 Key = tuple[str, str, str, str]
 
 
@@ -30,8 +32,11 @@ def group(changes: Iterable[Change]) -> list[Group]:
 
 
 def lines(groups: Iterable[Group], first: int = 3) -> Iterator[str]:
-    """Each group as one line of count and edit, its reason, and the first places."""
+    """Each group as one line of count and edit, its reason, and the first places; each rewritten node as one line of its own."""
     for entry in groups:
+        if entry.what == REWRITE:
+            yield from (f"  {place}: {entry.before} -> {entry.after}, {entry.why}" for place in entry.places)
+            continue
         yield f"  {len(entry.places):>6} x {entry.what}: {entry.before} -> {entry.after}"
         yield f"           {entry.why}"
         for place in entry.places[:first]:

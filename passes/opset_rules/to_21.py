@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from graphfix_passes.opset_rules.edit import Edit
+from graphfix_passes.opset_rules.edit import Edit, asks
 
 
+@asks("types", "shapes")
 def group_norm_per_channel(edit: Edit) -> str:
     """GroupNormalization-18 has one scale and bias per group, -21 one per channel and a type to normalize in.
 

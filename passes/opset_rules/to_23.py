@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from graphfix_passes.opset_rules.edit import Edit
+from graphfix_passes.opset_rules.edit import Edit, asks
 
 
+@asks("types")
 def quantize_precision(edit: Edit) -> str:
     """Up to opset 22 ONNX Runtime divides in float32 whatever the scale's type; from 23 on in the scale's type, unless `precision` says so.
 

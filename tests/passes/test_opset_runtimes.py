@@ -1,0 +1,30 @@
+"""A correct migration that a known runtime cannot follow is said to be one."""
+
+import onnx
+import pytest
+
+import graphfix
+
+ROI = "(float[1,1,4,4] x, float[1,4] r, int64[1] i) => (float[1,1,1,1] y) { [roi] y = RoiAlign (x, r, i) }"
+QUANTIZE = "(float[2] x, float s) => (uint8[2] y) { [q] y = QuantizeLinear (x, s) }"
+
+
+@pytest.mark.parametrize(
+    ("text", "source", "target", "expected"),
+    [
+        (ROI, 16, 21, []),
+        (ROI, 16, 22, [("runtime-kernel", "roi (RoiAlign)", "opset21"), ("runtime-release", "model", "")]),
+        (QUANTIZE, 21, 23, [("runtime-release", "model", "")]),
+        (QUANTIZE, 25, 28, [("runtime-kernel", "q (QuantizeLinear)", "opset27"), ("runtime-release", "model", "")]),
+    ],
+)
+def test_findings(text, source, target, expected):
+    model = onnx.parser.parse_model(f'<ir_version: 9, opset_import: ["" : {source}]> g {text}')
+    found = graphfix.apply(model, f"opset{target}").findings
+    assert [(f.code, f.where, f.fix) for f in found] == expected
+
+
+def test_the_release_counts_quantization_kernels():
+    model = onnx.parser.parse_model(f'<ir_version: 9, opset_import: ["" : 20]> g {QUANTIZE}')
+    (found,) = graphfix.apply(model, "opset23").findings
+    assert found.message == "the result needs ONNX Runtime 1.24 or newer (before: 1.19 or newer)"
