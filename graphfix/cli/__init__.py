@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from graphfix._version import __version__
-from graphfix.cli import apply, inspect, passes, validate
+from graphfix.cli import apply, diff, doctor, inspect, passes, validate
 from graphfix.errors import GraphfixError
 
 app = typer.Typer(
@@ -39,6 +39,8 @@ app.command("apply")(apply.apply_command)
 app.command("passes")(passes.passes_command)
 app.command("inspect")(inspect.inspect_command)
 app.command("validate")(validate.validate_command)
+app.command("diff")(diff.diff_command)
+app.command("doctor")(doctor.doctor_command)
 
 
 def main() -> None:

@@ -18,8 +18,11 @@ if TYPE_CHECKING:
 def apply_command(
     model: Annotated[Path, typer.Argument(help="The .onnx file. It is not changed.", show_default=False)],
     passes: Annotated[
-        str, typer.Option("--passes", "-p", help="Passes in order, options in braces: opset23,trt-types,opset-imports{com.microsoft=1}")
-    ] = "trtrtx",
+        str,
+        typer.Option(
+            "--passes", "-p", help="Passes in order, options in braces: opset23,trt-types. Default: the configuration's, else trtrtx."
+        ),
+    ] = "",
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Where to write. Default: MODEL with '.fixed' before its suffix, beside it.")
     ] = None,
@@ -41,8 +44,9 @@ def apply_command(
         raise UsageError(f"--data {data}", hint="--data share, copy or auto")
     if in_place and output is not None:
         raise UsageError("--in-place and -o exclude each other", hint="leave one of them out")
-    from graphfix import api, io
+    from graphfix import api, config, io
 
+    passes = passes or config.load().apply.passes
     target = model if in_place else (output or io.default_output(model))
     if target.is_dir():
         target = target / model.name

@@ -46,12 +46,19 @@ def validate_command(
     """
     if format not in FORMATS:
         raise UsageError(f"--format {format}", hint=f"one of {', '.join(FORMATS)}")
-    from graphfix import io
+    from graphfix import config, io
     from graphfix.report import render
     from graphfix.validate import gate, shapes
     from graphfix.validate.compile import TARGETS
     from graphfix.validate.job import AT_LEAST, DEFAULT_EP, THRESHOLDS, TIERS, Job
 
+    held = config.load().validate
+    tier, target = tier or list(held.tiers), target or list(held.targets)
+    threshold = [*(f"{k}={v}" for k, v in held.thresholds.items()), *(threshold or ())]
+    shape = [*(f"{k}={v}" for k, v in held.shapes.items()), *(shape or ())]
+    dim = [*(f"{k}={v}" for k, v in held.dims.items()), *(dim or ())]
+    ep = ep or held.ep or DEFAULT_EP
+    baseline = baseline or (Path(held.baseline) if held.baseline else None)
     for name in tier or ():
         if name not in TIERS:
             raise UsageError(f"no tier {name!r}", hint=f"one of {', '.join(TIERS)}")
@@ -78,7 +85,7 @@ def validate_command(
         inputs=inputs,
         thresholds=limits or dict(THRESHOLDS),
         layers=layers,
-        ep=ep or DEFAULT_EP,
+        ep=ep,
         ep_options=dict(map(_pair, ep_option or ())),
         baseline=baseline,
     )
