@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import Any
 
 import onnx
@@ -16,6 +17,10 @@ def register() -> None:
 
     Idempotent. An operator that something else has registered in this process is left as it is.
     """
+    if all(onnx.defs.has(contract.op_type, DOMAIN) for contract in CONTRACTS.values()):
+        return
+    # onnx.reference reads all schemas when it is first imported, and fails where a second domain has an operator of the same name.
+    importlib.import_module("onnx.reference")
     for contract in CONTRACTS.values():
         if not onnx.defs.has(contract.op_type, DOMAIN):
             onnx.defs.register_schema(_schema(contract))
