@@ -10,7 +10,6 @@ import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
@@ -144,7 +143,11 @@ def cast_after(value: ir.Value, to: ir.DataType, ctx: Context, names: str = "") 
     return made
 
 
-def as_array(value: ir.Value | None) -> Array | None:
-    """A small constant's array in float32; None where it is no constant."""
-    tensor = constant_tensor(source_of(value)) if value is not None else None
-    return None if tensor is None else np.asarray(tensor.numpy()).astype(np.float32)
+def take_over(old: ir.Value, new: ir.Value, ctx: Context) -> None:
+    """Let every user of ``old`` use ``new``; a graph output keeps its name."""
+    name = old.name
+    output = old.is_graph_output()
+    old.replace_all_uses_with(new, replace_graph_outputs=True)
+    if output:
+        old.name = ctx.names.fresh(f"{name}_replaced")
+        new.name = name
