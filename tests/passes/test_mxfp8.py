@@ -60,6 +60,7 @@ def test_activations_can_stay_as_they_are(from_text, nodes_of, apply_twice):
     assert nodes_of(applied.model) == ["Identity(FLOAT16) -> FLOAT16"]
 
 
+@pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")
 @pytest.mark.parametrize(("exponents", "kind"), [((103, 142), "FLOAT16"), ((80, 200), "FLOAT")])
 def test_weights_get_exact_scales_in_the_smallest_type_that_holds_them(from_text, nodes_of, apply_twice, exponents, kind):
     rng = np.random.default_rng(0)
