@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from graphfix.io.proto import PROVENANCE, external_tensors, to_proto
 from graphfix.model import scopes
 
 EXTERNALIZE = 1024  # bytes: new tensors of this size and up leave the header if the model keeps its weights outside already
+Progress = Callable[[str, int, int], None]
 PROTOBUF_LIMIT = 2**31 - 2**20  # bytes: a header beyond this cannot be parsed
 
 
@@ -76,7 +77,7 @@ def written_by_graphfix(path: Path) -> bool:
     return any(entry.key == PROVENANCE for entry in proto.metadata_props)
 
 
-def save(model: ir.Model, target: str | Path, *, data: str = "auto") -> Saved:
+def save(model: ir.Model, target: str | Path, *, data: str = "auto", progress: Progress | None = None) -> Saved:
     """Write ``model`` to ``target`` atomically and durably.
 
     Args:
@@ -84,6 +85,7 @@ def save(model: ir.Model, target: str | Path, *, data: str = "auto") -> Saved:
         target: Path of the ``.onnx`` file.
         data: ``share`` refers to the input's data file (same folder only), ``copy`` gives the output its own, ``auto`` shares
             within the input's folder and copies elsewhere.
+        progress: Called with (what, bytes done, bytes in all) while new weights are computed and written.
 
     Raises:
         UsageError: Sharing across folders was asked for, or the target's folder does not exist.
@@ -98,7 +100,7 @@ def save(model: ir.Model, target: str | Path, *, data: str = "auto") -> Saved:
             why="ONNX refers to external data by a path inside the model's folder, and refuses links",
             hint=f"write the output into {min(folders)}, or use --data copy",
         )
-    job = _Save(model, target, share=folders <= {target.parent} and data != "copy")
+    job = _Save(model, target, share=folders <= {target.parent} and data != "copy", progress=progress)
     try:
         return job.run()
     except OSError as error:
@@ -108,8 +110,8 @@ def save(model: ir.Model, target: str | Path, *, data: str = "auto") -> Saved:
 class _Save:
     """One save: which data files the output refers to, in which order things appear on disk, and what is undone on failure."""
 
-    def __init__(self, model: ir.Model, target: Path, *, share: bool) -> None:
-        self.model, self.target, self.share = model, target, share
+    def __init__(self, model: ir.Model, target: Path, *, share: bool, progress: Progress | None) -> None:
+        self.model, self.target, self.share, self.progress = model, target, share, progress
         self.made: list[Path] = []
         self.how = "none"
         self.bytes = 0
@@ -195,9 +197,13 @@ class _Save:
         path = self.target.parent / name
         with temporary(path) as draft, draft.open("wb") as file:
             for tensor in tensors:
+                if self.progress is not None:
+                    self.progress("writing weights", file.tell(), total)
                 file.seek(-(-file.tell() // 64) * 64)
                 places[id(tensor)] = (name, file.tell())
                 file.write(tensor.tobytes())
+            if self.progress is not None:
+                self.progress("writing weights", total, total)
             file.flush()
             os.fsync(file.fileno())
             self.bytes += file.tell()
