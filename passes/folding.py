@@ -71,7 +71,7 @@ class Folder:
         def part(index: int, kind: ir.DataType, shape: ir.Shape) -> Callable[[], ir.TensorProtocol]:
             def make() -> ir.TensorProtocol:
                 array = array_of(index)
-                return ir.PackedTensor(array, kind, shape=shape) if kind.bitwidth == 4 else ir.Tensor(array, dtype=kind)
+                return ir.PackedTensor(array.reshape(-1), kind, shape=shape) if kind.bitwidth == 4 else ir.Tensor(array, dtype=kind)
 
             return make
 

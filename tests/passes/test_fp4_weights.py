@@ -2,6 +2,7 @@
 
 import ml_dtypes
 import numpy as np
+import onnx_ir as ir
 import pytest
 
 import graphfix
@@ -100,6 +101,9 @@ def test_nothing_is_computed_before_saving(from_text, monkeypatch):
     for value in applied.model.graph.initializers.values():
         value.const_value.tobytes()
     assert calls == [1]
+    values = {v.dtype: v.const_value.numpy() for v in applied.model.graph.initializers.values()}
+    assert values[ir.DataType.FLOAT4E2M1].shape == (4, 32)
+    assert (values[ir.DataType.FLOAT4E2M1].astype(np.float32) == 6).all()
 
 
 def test_a_value_that_is_not_finite_is_refused_when_saving(from_text, tmp_path):
