@@ -7,7 +7,7 @@ saved, and only the last weight's result is kept, so memory does not grow with t
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
 import numpy.typing as npt
@@ -35,9 +35,15 @@ class Folder:
     def __init__(self, ctx: Context) -> None:
         self._ctx = ctx
         self._last: tuple[object, tuple[Array, ...]] | None = None
+        self._made: dict[tuple[ir.Value, Hashable], list[ir.Value]] = {}
+        self._functions = {id(function.graph) for function in ctx.model.functions.values()}
 
     def fold(
-        self, weight: ir.Value, compute: Callable[[Array], tuple[Array, ...]], parts: Sequence[tuple[str, ir.DataType, Sequence[int]]]
+        self,
+        weight: ir.Value,
+        compute: Callable[[Array], tuple[Array, ...]],
+        parts: Sequence[tuple[str, ir.DataType, Sequence[int]]],
+        how: Hashable,
     ) -> list[ir.Value]:
         """New initializers computed from a constant.
 
@@ -45,10 +51,16 @@ class Folder:
             weight: The constant; its values must not be needed elsewhere in memory.
             compute: From the constant's array to one array for each part; 4-bit parts packed in uint8. May raise ValueError.
             parts: Name stem, element type and shape of each new initializer.
+            how: What distinguishes this computation: the same one of the same constant is done once.
 
         Returns:
             The new initializers, registered in the graph that holds ``weight``.
+
+        Raises:
+            PassError: The constant is in a local function, which cannot hold initializers.
         """
+        if (weight, how) in self._made:
+            return self._made[weight, how]
         tensor = constant_tensor(weight)
         assert tensor is not None
         where, name, key = self._ctx.where(weight), self._ctx.pass_name, object()
@@ -76,6 +88,10 @@ class Folder:
             return make
 
         graph = _graph_of(weight)
+        if id(graph) in self._functions:
+            raise self._ctx.refuse(
+                weight, "to fold a weight inside a local function", "a function holds no initializers", "inline the function"
+            )
         made = []
         for index, (stem, kind, dims) in enumerate(parts):
             shape = ir.Shape(dims)
@@ -83,6 +99,7 @@ class Folder:
             value = ir.Value(name=lazy.name, const_value=lazy, type=ir.TensorType(kind), shape=shape)
             graph.initializers.add(value)
             made.append(value)
+        self._made[weight, how] = made
         return made
 
 
@@ -98,56 +115,3 @@ def _release(tensor: ir.TensorProtocol) -> None:
     if isinstance(tensor, ir.ExternalTensor):
         with contextlib.suppress(BufferError):  # someone else holds the array: the mapping goes when they do
             tensor.release()
-
-
-def drop_unused(values: Sequence[ir.Value | None]) -> Iterator[ir.Value]:
-    """Remove constants (and the Identity nodes in front of them) that nothing uses any more; yields the initializers that went."""
-    for value in values:
-        if value is None or value.uses() or value.is_graph_output():
-            continue
-        producer = value.producer()
-        if producer is not None:
-            if producer.op_type in {"Identity", "Constant"} and producer.graph is not None:
-                inputs = list(producer.inputs)
-                producer.graph.remove(producer, safe=True)
-                yield from drop_unused(inputs)
-        elif value.is_initializer() and not value.is_graph_input() and isinstance(value.graph, ir.Graph):
-            del value.graph.initializers[value.name]  # type: ignore[arg-type]
-            yield value
-
-
-def cast_after(value: ir.Value, to: ir.DataType, ctx: Context, names: str = "") -> list[ir.Value]:
-    """Give the users of a float value a Cast of it; Transposes stay in front of the Cast, where runtimes look for them.
-
-    Returns:
-        The outputs of the Casts that were made.
-    """
-    made: list[ir.Value] = []
-    cast: ir.Value | None = None
-    for user, index in tuple(value.uses()):
-        if user.op_type == "Transpose" and user.domain == "" and not user.outputs[0].is_graph_output():
-            user.outputs[0].type = value.type
-            made += cast_after(user.outputs[0], to, ctx, names)
-            continue
-        if cast is None:
-            stem = f"{value.name}_{'f16' if to == ir.DataType.FLOAT16 else 'bf16' if to == ir.DataType.BFLOAT16 else to.name.lower()}"
-            node = ir.node("Cast", [value], attributes={"to": to.value}, name=ctx.names.fresh(f"{stem}_Cast"))
-            cast = node.outputs[0]
-            cast.name, cast.type, cast.shape = ctx.names.fresh(stem), ir.TensorType(to), value.shape
-            producer = value.producer()
-            assert producer is not None
-            assert producer.graph is not None
-            producer.graph.insert_after(producer, node)
-            made.append(cast)
-        user.replace_input_with(index, cast)
-    return made
-
-
-def take_over(old: ir.Value, new: ir.Value, ctx: Context) -> None:
-    """Let every user of ``old`` use ``new``; a graph output keeps its name."""
-    name = old.name
-    output = old.is_graph_output()
-    old.replace_all_uses_with(new, replace_graph_outputs=True)
-    if output:
-        old.name = ctx.names.fresh(f"{name}_replaced")
-        new.name = name

@@ -10,7 +10,8 @@ from graphfix.base import Change, Context, Pass
 from graphfix.facts.trt_ops import CONTRACTS, DOMAIN
 from graphfix.model import constant_tensor, int_attribute, opset_version, shape_text, walk_scoped
 from graphfix_passes import nvfp4
-from graphfix_passes.folding import Folder, cast_after, drop_unused, source_of
+from graphfix_passes.folding import Folder, source_of
+from graphfix_passes.rewire import cast_after, drop_unused
 
 DT = ir.DataType
 OPSET = 23  # the first whose DequantizeLinear takes FLOAT4E2M1
@@ -79,6 +80,7 @@ class Fp4Weights(Pass):
                 (f"{stem}_f8_scale", DT.FLOAT8E4M3FN, (*lead, dims[-1] // block)),
                 (f"{stem}_f8_scale_f32_scale", DT.FLOAT, (1,)),
             ),
+            how=block,
         )
         place = ctx.where(node)
         inner = _dequantize([scales, scale], f"{stem}_f32_scale", {}, ctx)

@@ -11,8 +11,9 @@ from graphfix.base import Change, Context, Pass, documented
 from graphfix.facts.trt_ops import DOMAIN
 from graphfix.model import DEFAULT_DOMAIN, constant_tensor, int_attribute, opset_version, walk_scoped
 from graphfix_passes.build import Build
-from graphfix_passes.folding import Folder, drop_unused, source_of, take_over
+from graphfix_passes.folding import Folder, source_of
 from graphfix_passes.fp8 import Division, quantize
+from graphfix_passes.rewire import drop_unused, take_over
 
 DT = ir.DataType
 OPSET = 19  # the first whose QuantizeLinear makes FP8
@@ -82,7 +83,8 @@ class Fp8Native(Pass):
         dims = list(tensor.shape.numpy())
         division = Division(scales.numpy(), int_attribute(node, "axis", 1) or 0, _divides_in_float32(node, scales.dtype, version))
         parts = ((f"{weight.name}_f8", DT.FLOAT8E4M3FN, dims),)
-        (codes,) = folder.fold(weight, lambda array: (quantize(array, division),), parts)
+        how = (division.scale.tobytes(), division.axis, division.in_float32)
+        (codes,) = folder.fold(weight, lambda array: (quantize(array, division),), parts, how)
         place, operands = ctx.where(node), list(node.inputs)
         for user in users:
             user.replace_input_with(0, codes)

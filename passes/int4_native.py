@@ -12,7 +12,8 @@ from graphfix.base import Change, Context, Pass, documented
 from graphfix.element_types import Types, element_types
 from graphfix.facts.trt_ops import DOMAIN
 from graphfix.model import DEFAULT_DOMAIN, constant_tensor, int_attribute, opset_version, shape_text, walk_scoped
-from graphfix_passes.folding import Array, Folder, drop_unused, source_of
+from graphfix_passes.folding import Array, Folder, source_of
+from graphfix_passes.rewire import drop_unused
 
 DT = ir.DataType
 FLOATS = frozenset({DT.FLOAT, DT.FLOAT16, DT.BFLOAT16})
@@ -105,7 +106,7 @@ class Int4Native(Pass):
             return (result,)
 
         old = node.inputs[1]
-        (new,) = folder.fold(source, rounded, ((f"{source.name}_{to.name.lower()}", to, scale.shape.numpy()),))
+        (new,) = folder.fold(source, rounded, ((f"{source.name}_{to.name.lower()}", to, scale.shape.numpy()),), how=to)
         node.replace_input_with(1, new)
         node.outputs[0].type = ir.TensorType(to)
         list(drop_unused([old]))

@@ -12,8 +12,9 @@ from graphfix.facts.trt_ops import CONTRACTS, DOMAIN
 from graphfix.inference import Types
 from graphfix.model import constant_tensor, int_attribute, opset_version, shape_text, walk_scoped
 from graphfix_passes.build import Build
-from graphfix_passes.folding import Folder, cast_after, drop_unused, source_of, take_over
+from graphfix_passes.folding import Folder, source_of
 from graphfix_passes.mx_arithmetic import power, quantize, rounded
+from graphfix_passes.rewire import cast_after, drop_unused, take_over
 
 DT = ir.DataType
 OPSET = 23  # the first whose blocked DequantizeLinear TensorRT-RTX takes for FP8 weights
@@ -86,16 +87,12 @@ class Mxfp8(Pass):
         if weight is None or scales is None or codes is None or exponents is None or not isinstance(node.graph, ir.Graph):
             raise ctx.refuse(node, "an operand that is neither a constant nor an MXFP8 activation", "it has no standard form")
         block, dims = self._block(node, codes.shape.numpy(), ctx), list(codes.shape.numpy())
-        out = _output_type(node) or codes.dtype
+        out = ir.DataType(int_attribute(node, "output_dtype", 0) or codes.dtype)
         parts = [*dims[:-1], dims[-1] // block]
         if codes.dtype in FLOATS:  # a raw export: the weight is not quantized yet
             kind = DT.FLOAT
-            stem = weight.name or "weight"
-            made = folder.fold(
-                weight,
-                lambda array: quantize(array, block),
-                ((f"{stem}_f8", DT.FLOAT8E4M3FN, dims), (f"{stem}_scale", kind, parts)),
-            )
+            new_parts = ((f"{weight.name}_f8", DT.FLOAT8E4M3FN, dims), (f"{weight.name}_scale", kind, parts))
+            made = folder.fold(weight, lambda array: quantize(array, block), new_parts, how=block)
         else:
             if list(exponents.shape.numpy()) != parts or exponents.dtype != DT.UINT8:
                 given = f"{exponents.dtype.name} {shape_text(ir.Shape(exponents.shape.numpy()))}"
@@ -104,10 +101,9 @@ class Mxfp8(Pass):
             exact = out == DT.FLOAT16 and powers.min(initial=127) >= 127 - 24 and powers.max(initial=127) <= 127 + 15
             kind = DT.FLOAT16 if exact else DT.FLOAT
             stem = f"{scales.name}_{kind.name.lower()}"
-            made = [weight, *folder.fold(scales, lambda array: (power(array).astype(kind.numpy()),), ((stem, kind, parts),))]
+            made = [weight, *folder.fold(scales, lambda array: (power(array).astype(kind.numpy()),), ((stem, kind, parts),), how=kind)]
         old, operands, place = node.outputs[0], list(node.inputs), ctx.where(node)
-        attributes = {"axis": -1, "block_size": block}
-        new = ir.node("DequantizeLinear", made, attributes=attributes, name=node.name)
+        new = ir.node("DequantizeLinear", made, attributes={"axis": -1, "block_size": block}, name=node.name)
         new.outputs[0].type, new.outputs[0].shape = ir.TensorType(kind), ir.Shape(dims)
         node.graph.insert_before(node, new)
         take_over(old, new.outputs[0], ctx)
@@ -126,7 +122,7 @@ class Mxfp8(Pass):
             raise ctx.refuse(quantize, "an operand of unknown type or rank", "shape inference does not reach it")
         last = shape[-1]
         block = self._block(quantize, [*[0] * (len(shape) - 1), last if isinstance(last, int) else 0], ctx)
-        out = _output_type(node) or kind
+        out = ir.DataType(int_attribute(node, "output_dtype", 0) or kind)
         place, old = ctx.where(quantize), node.outputs[0]
         build.at(node, quantize.name or "mxfp8")
         new, source = (rounded(build, x, len(shape), block), DT.FLOAT) if exact else (x, kind)
@@ -151,8 +147,3 @@ class Mxfp8(Pass):
                 node, f"blocks of {block} along axis {axis} of {shape_text(ir.Shape(shape))}", "blocks must divide the last axis"
             )
         return block
-
-
-def _output_type(node: ir.Node) -> ir.DataType | None:
-    number = int_attribute(node, "output_dtype", 0)
-    return ir.DataType(number) if number else None

@@ -2,6 +2,7 @@
 
 import ml_dtypes
 import numpy as np
+import onnx
 import onnx_ir as ir
 import pytest
 
@@ -125,3 +126,38 @@ def test_an_opset_without_fp4_is_refused(from_text):
     with pytest.raises(graphfix.PassError, match="at opset 20") as caught:
         graphfix.apply(from_text(TEXT.replace('"": 23', '"": 20'), W=np.ones((4, 32), np.float16)), "fp4-weights")
     assert "opset23,fp4-weights" in caught.value.hint
+
+
+def test_a_shared_weight_is_folded_once_in_any_scope(from_text):
+    text = """
+    <ir_version: 11, opset_import: ["": 23, "trt": 1]>
+    g (float16[2,32] x, bool c) => (float16[2,4] y)
+    {
+      y = If (c) <
+        then_branch = a () => (float16[2,4] p) {
+          i = Identity (W)  w = trt.TRT_FP4QDQ <block_size = 16> (i)  t = Transpose <perm = [1, 0]> (w)  p = MatMul (x, t)
+        },
+        else_branch = b () => (float16[2,4] q) {
+          v = trt.TRT_FP4QDQ <block_size = 16> (W)  s = Transpose <perm = [1, 0]> (v)  q = MatMul (x, s)
+        }>
+    }"""
+    applied = graphfix.apply(from_text(text, W=np.ones((4, 32), np.float16)), "fp4-weights")
+    assert len(applied.changes) == 2
+    assert sorted(v.dtype.name for v in applied.model.graph.initializers.values()) == ["FLOAT", "FLOAT4E2M1", "FLOAT8E4M3FN"]
+    onnx.checker.check_model(io.to_proto(applied.model), full_check=True)
+
+
+def test_a_weight_in_a_function_is_refused_by_name(from_text):
+    values = ", ".join("1" for _ in range(32))
+    text = f"""
+    <ir_version: 11, opset_import: ["": 23, "trt": 1, "local": 1]>
+    g (float16[2,16] x) => (float16[2,2] y) {{ y = local.f (x) }}
+    <domain: "local", opset_import: ["": 23, "trt": 1]>
+    f (x) => (y) {{
+      W = Constant <value = float16[2,16] {{{values}}}> ()
+      w = trt.TRT_FP4QDQ <block_size = 16> (W)
+      t = Transpose <perm = [1, 0]> (w)
+      y = MatMul (x, t)
+    }}"""
+    with pytest.raises(graphfix.PassError, match="a weight inside a local function"):
+        graphfix.apply(from_text(text), "fp4-weights")
