@@ -1,10 +1,10 @@
 """Time and memory of folding NVFP4 weights: graphfix's fp4-weights beside ModelOpt's own exporter, on the same raw export.
 
-    python tools/bench_folding.py [--layers 24] [--width 1024] [--modelopt-python PATH] [--keep FOLDER] [--json]
+    python tools/bench_folding.py [--layers 24] [--width 1024] [--modelopt-python PATH] [--formats] [--keep FOLDER] [--json]
 
-Each contender runs in a process of its own, from file to file, one after the other; imports are not counted. The tensors
-of both outputs are compared bit by bit.
-ModelOpt is skipped where it cannot be imported; ``--modelopt-python`` names an interpreter that has it.
+Each contender runs in a process of its own, from file to file, one after the other; imports are not counted. The tensors of both outputs
+are compared bit by bit. ModelOpt is skipped where it cannot be imported; ``--modelopt-python`` names an interpreter that has it.
+``--formats`` measures graphfix alone, on every format that has weights to convert.
 """
 
 from __future__ import annotations
@@ -24,8 +24,9 @@ from onnx import TensorProto, helper
 GRAPHFIX = """
 import graphfix.api, onnxscript, graphfix_passes.fp4_weights, graphfix_passes.opset
 began = time.perf_counter()
-graphfix.apply(source, "opset23,init-inputs,fp4-weights").save(target)
+graphfix.apply(source, {passes!r}).save(target)
 """
+PASSES = {"nvfp4": "opset23,init-inputs,fp4-weights", "fp8": "trtrtx,fp8-native", "mxfp8": "trtrtx", "int4": "trtrtx"}
 
 MODELOPT = """
 import torch, onnx
@@ -53,26 +54,56 @@ print(json.dumps({{"seconds": seconds, "peak": peak}}))
 """
 
 
-def make_raw(path: Path, layers: int, width: int) -> int:
-    """Write a raw NVFP4 export: six linears a layer behind TRT_FP4QDQ, as in a transformer block. Returns the number of parameters."""
+def weight_parts(form: str, name: str, shape: tuple[int, int], values: np.ndarray) -> tuple[list[tuple[str, int, np.ndarray]], list[Any]]:
+    """The tensors that an export holds for one weight (name, element type, array to write) and the nodes that make ``name/q`` of them."""
+    trt, rows, columns = {"domain": "trt"}, *shape
+    codes = values.view(np.uint8)[: rows * columns]
+    if form == "nvfp4":
+        return [(name, TensorProto.FLOAT16, values)], [
+            helper.make_node("TRT_FP4QDQ", [name], [f"{name}/q"], f"{name}/q", block_size=16, **trt)
+        ]
+    scale = (f"{name}/s", TensorProto.FLOAT16, np.full((), 0.01, np.float16))
+    if form == "fp8":
+        return [(name, TensorProto.FLOAT16, values), scale], [
+            helper.make_node("TRT_FP8QuantizeLinear", [name, f"{name}/s"], [f"{name}/c"], f"{name}/c", **trt),
+            helper.make_node("TRT_FP8DequantizeLinear", [f"{name}/c", f"{name}/s"], [f"{name}/q"], f"{name}/q", **trt),
+        ]
+    if form == "mxfp8":
+        scales = (f"{name}/s", TensorProto.UINT8, np.full((rows, columns // 32), 120, np.uint8))
+        node = helper.make_node(
+            "TRT_MXFP8DequantizeLinear", [name, f"{name}/s"], [f"{name}/q"], f"{name}/q", axis=-1, block_size=32, output_dtype=10, **trt
+        )
+        return [(name, TensorProto.FLOAT8E4M3FN, codes & np.uint8(0x7E)), scales], [node]
+    if form == "int4":
+        scales = (f"{name}/s", TensorProto.FLOAT, np.full((rows, columns // 128), 0.01, np.float32))
+        node = helper.make_node("DequantizeLinear", [name, f"{name}/s"], [f"{name}/q"], f"{name}/q", axis=0, block_size=128, **trt)
+        return [(name, TensorProto.INT4, codes[: rows * columns // 2]), scales], [node]
+    raise ValueError(f"no form {form!r}")
+
+
+def make_raw(path: Path, layers: int, width: int, form: str = "nvfp4") -> int:
+    """Write an export of stacked transformer linears, six a layer, as ModelOpt leaves them. Returns the number of parameters."""
     rng = np.random.default_rng(0)
     shapes = [(width, width)] * 4 + [(4 * width, width), (width, 4 * width)]
     pool = (rng.standard_normal(4 * width * width) * 0.02).astype(np.float16)
-    nodes, tensors, infos, offset, current = [], [], [], 0, "x"
+    nodes, tensors, infos, offset, parameters, current = [], [], [], 0, 0, "x"
     data = path.with_name(path.name + "_data")
     with data.open("wb") as file:
         for i in range(layers):
             for j, shape in enumerate(shapes):
                 name = f"layers.{i}.{j}.weight"
                 count = shape[0] * shape[1]
-                values = np.roll(pool, 7919 * (6 * i + j))[:count]
-                file.write(values.tobytes())
-                tensor = TensorProto(name=name, data_type=TensorProto.FLOAT16, dims=shape, data_location=TensorProto.EXTERNAL)
-                for key, value in (("location", data.name), ("offset", offset), ("length", 2 * count)):
-                    tensor.external_data.add(key=key, value=str(value))
-                offset += 2 * count
-                tensors.append(tensor)
-                nodes.append(helper.make_node("TRT_FP4QDQ", [name], [f"{name}/q"], f"{name}/q", domain="trt", block_size=16))
+                parameters += count
+                parts, makers = weight_parts(form, name, shape, np.roll(pool, 7919 * (6 * i + j))[:count])
+                for part, kind, array in parts:
+                    dims = shape if part == name else array.shape
+                    tensor = TensorProto(name=part, data_type=kind, dims=dims, data_location=TensorProto.EXTERNAL)
+                    for key, value in (("location", data.name), ("offset", offset), ("length", array.nbytes)):
+                        tensor.external_data.add(key=key, value=str(value))
+                    file.write(array.tobytes())
+                    offset += array.nbytes
+                    tensors.append(tensor)
+                nodes.extend(makers)
                 nodes.append(helper.make_node("Transpose", [f"{name}/q"], [f"{name}/t"], f"{name}/t", perm=[1, 0]))
                 nodes.append(helper.make_node("MatMul", [current, f"{name}/t"], [f"{name}/y"], f"{name}/y"))
                 infos.append(helper.make_tensor_value_info(f"{name}/q", TensorProto.FLOAT16, shape))
@@ -86,7 +117,7 @@ def make_raw(path: Path, layers: int, width: int) -> int:
         value_info=infos,
     )
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20), helper.make_opsetid("trt", 1)], ir_version=9), path)
-    return offset // 2
+    return parameters
 
 
 def measure(python: str, body: str, source: Path, target: Path) -> dict[str, Any]:
@@ -114,31 +145,50 @@ def differing(ours: Path, theirs: Path) -> tuple[int, int]:
     return len(common), different
 
 
+def contest(folder: Path, form: str, layers: int, width: int) -> tuple[Path, Path, dict[str, Any]]:
+    """Make a raw file and fix it; returns both paths and the row."""
+    (folder / f"{form}{layers}").mkdir(exist_ok=True)
+    source, target = folder / f"{form}{layers}" / "raw.onnx", folder / f"{form}{layers}.onnx"
+    parameters = make_raw(source, layers, width, form)
+    return source, target, {"parameters": parameters, **measure(sys.executable, GRAPHFIX.format(passes=PASSES[form]), source, target)}
+
+
+def every_format(folder: Path, given: argparse.Namespace) -> dict[str, dict[str, Any]]:
+    """graphfix on each format, a quarter of the layers and all."""
+    return {
+        f"{form}, {layers} layers": contest(folder, form, layers, given.width)[2]
+        for form in PASSES
+        for layers in (max(1, given.layers // 4), given.layers)
+    }
+
+
+def side_by_side(folder: Path, given: argparse.Namespace) -> dict[str, dict[str, Any]]:
+    """graphfix on a quarter of the layers and on all, then ModelOpt."""
+    rows = {"graphfix, a quarter of the layers": contest(folder, "nvfp4", max(1, given.layers // 4), given.width)[2]}
+    source, ours, rows["graphfix"] = contest(folder, "nvfp4", given.layers, given.width)
+    probe = subprocess.run([given.modelopt_python, "-c", "import torch, modelopt.onnx.export"], capture_output=True, check=False)
+    if probe.returncode:
+        print("ModelOpt cannot be imported: skipped (--modelopt-python names an interpreter that has it)", file=sys.stderr)
+        return rows
+    theirs = folder / "modelopt.onnx"
+    row = {"parameters": rows["graphfix"]["parameters"], **measure(given.modelopt_python, MODELOPT, source, theirs)}
+    row["compared"], row["different"] = differing(ours, theirs)
+    return {**rows, "ModelOpt": row}
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--layers", type=int, default=24)
     parser.add_argument("--width", type=int, default=1024)
     parser.add_argument("--modelopt-python", default=sys.executable, help="an interpreter that can import modelopt")
     parser.add_argument("--keep", type=Path, help="work in this folder and leave the files there")
+    parser.add_argument("--formats", action="store_true", help="graphfix alone, on every format")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         folder = given.keep or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
-        rows: dict[str, dict[str, Any]] = {}
-        sizes = {"graphfix, a quarter of the layers": max(1, given.layers // 4), "graphfix": given.layers}
-        for label, layers in sizes.items():
-            (folder / f"in{layers}").mkdir(exist_ok=True)
-            source = folder / f"in{layers}" / "raw.onnx"
-            parameters = make_raw(source, layers, given.width)
-            rows[label] = {"parameters": parameters, **measure(sys.executable, GRAPHFIX, source, folder / f"graphfix{layers}.onnx")}
-        probe = subprocess.run([given.modelopt_python, "-c", "import torch, modelopt.onnx.export"], capture_output=True, check=False)
-        if probe.returncode:
-            print("ModelOpt cannot be imported: skipped (--modelopt-python names an interpreter that has it)", file=sys.stderr)
-        else:
-            target = folder / "modelopt.onnx"
-            rows["ModelOpt"] = {"parameters": parameters, **measure(given.modelopt_python, MODELOPT, source, target)}
-            rows["ModelOpt"]["compared"], rows["ModelOpt"]["different"] = differing(folder / f"graphfix{given.layers}.onnx", target)
+        rows = every_format(folder, given) if given.formats else side_by_side(folder, given)
     if given.json:
         print(json.dumps(rows))
         return 0
