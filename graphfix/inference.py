@@ -32,8 +32,10 @@ def _without_weights(model: ir.Model) -> Iterator[None]:
         for graph in model.graphs():
             for value in graph.initializers.values():
                 tensor = value.const_value
-                if tensor is None or isinstance(tensor, ir.ExternalTensor) or tensor.nbytes <= SMALL:
+                if tensor is None or isinstance(tensor, ir.ExternalTensor):
                     continue
+                if tensor.nbytes <= SMALL and not isinstance(tensor, ir.LazyTensor):
+                    continue  # computing one part of a folded weight computes all of it
                 swapped.append((value, tensor))
                 value.const_value = ir.ExternalTensor(
                     "none", 0, tensor.nbytes, tensor.dtype, shape=ir.Shape(tensor.shape.numpy()), name=value.name or ""

@@ -23,7 +23,7 @@ class TrtTypes(Pass):
     After: (FLOAT4E2M1 [.., K], FLOAT8E4M3FN [.., K/16]); FLOAT8E4M3FN. Decided by operator and port from the contract table, which
     onnx's own shape inference reads too; never by the names of tensors.
 
-    Leaves alone: operators that the table does not know (reported as findings), and dimensions that inference cannot improve.
+    Leaves alone: operators that the table does not know (``known-defects`` reports them), and dimensions that inference cannot improve.
     """
 
     name = "trt-types"
@@ -39,12 +39,7 @@ class TrtTypes(Pass):
         shapes = ctx.types()
         for node in nodes:
             if node.op_type not in CONTRACTS:
-                ctx.note(
-                    "unknown-trt-operator",
-                    node,
-                    f"no contract for {DOMAIN}::{node.op_type}: its outputs stay as they are",
-                )
-                continue
+                continue  # known-defects reports them
             for value in node.outputs:
                 element = elements.get(value)
                 if element is None:

@@ -10,7 +10,7 @@ import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NoReturn
+from typing import BinaryIO, NoReturn
 
 from graphfix.errors import UnavailableError
 
@@ -76,6 +76,15 @@ def copy_bytes(source: Path, target: Path) -> None:
     shutil.copyfile(source, target)
     with target.open("r+b") as file:
         os.fsync(file.fileno())
+
+
+def copy_range(source: Path, offset: int, size: int, target: BinaryIO) -> None:
+    """Append ``size`` bytes of ``source`` from ``offset`` to an open file, a few megabytes at a time."""
+    with source.open("rb") as reading:
+        reading.seek(offset)
+        while size > 0 and (block := reading.read(min(size, 1 << 22))):
+            target.write(block)
+            size -= len(block)
 
 
 def equal(a: Path, b: Path) -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 import onnx
 import onnx_ir as ir
 
-from graphfix.errors import ModelError
+from graphfix.errors import GraphfixError, ModelError
 from graphfix.model import ALIAS, DEFAULT_DOMAIN, DUPLICATES, SPARSE, TRAINING, scopes
 
 PROVENANCE = "graphfix.provenance"
@@ -83,8 +83,18 @@ def _pair_graphs(graph: ir.Graph, proto: onnx.GraphProto) -> Iterator[tuple[ir.G
 
 
 def to_proto(model: ir.Model) -> onnx.ModelProto:
-    """Turn the in-memory model into a proto, with what onnx-ir does not model put back."""
-    proto = ir.to_proto(model)
+    """Turn the in-memory model into a proto, with what onnx-ir does not model put back.
+
+    Raises:
+        GraphfixError: A tensor that is computed on demand could not be.
+    """
+    try:
+        proto = ir.to_proto(model)
+    except ir.serde.SerdeError as error:
+        cause: BaseException | None = error
+        while cause is not None and not isinstance(cause, GraphfixError):
+            cause = cause.__cause__
+        raise cause or error from error
     proto.training_info.extend(model.meta.get(TRAINING, ()))
     for graph, graph_proto in _pair_graphs(model.graph, proto.graph):
         graph_proto.sparse_initializer.extend(graph.meta.get(SPARSE, {}).values())

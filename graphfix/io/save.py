@@ -1,14 +1,15 @@
 """Saving: the header goes to a temporary file beside the target, is flushed to disk, and renamed over the target.
 
-A crash leaves the old output or the new one. Bytes of external data are never read into Python: an output in the input's folder refers
-to the input's data file, an output elsewhere gets a copy that the kernel makes (a reflink where the file system can).
+A crash leaves the old output or the new one. Bytes of external data do not go through Python: an output in the input's folder refers to the
+input's data file, an output elsewhere gets a copy that the kernel makes (a reflink where the file system can). The exception is a data file
+that passes left mostly unused: elsewhere only its used parts are written, a few megabytes at a time.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,11 +19,13 @@ import onnx
 import onnx_ir as ir
 
 from graphfix.errors import ModelError, UsageError
-from graphfix.io.files import copy_bytes, equal, explain, mentioned, reflink, sync_folder, temporary
-from graphfix.io.proto import PROVENANCE, external_tensors, to_proto
+from graphfix.io.files import copy_bytes, copy_range, equal, explain, mentioned, reflink, sync_folder, temporary
+from graphfix.io.proto import PROVENANCE, SOURCE, Source, external_tensors, to_proto
 from graphfix.model import scopes
 
+MOSTLY = 0.9  # a data file of which less than this share is still referred to is not copied whole
 EXTERNALIZE = 1024  # bytes: new tensors of this size and up leave the header if the model keeps its weights outside already
+Progress = Callable[[str, int, int], None]
 PROTOBUF_LIMIT = 2**31 - 2**20  # bytes: a header beyond this cannot be parsed
 
 
@@ -82,7 +85,7 @@ def written_by_graphfix(path: Path) -> bool:
     return any(entry.key == PROVENANCE for entry in proto.metadata_props)
 
 
-def save(model: ir.Model, target: str | Path, *, data: str = "auto") -> Saved:
+def save(model: ir.Model, target: str | Path, *, data: str = "auto", progress: Progress | None = None) -> Saved:
     """Write ``model`` to ``target`` atomically and durably.
 
     Args:
@@ -90,6 +93,7 @@ def save(model: ir.Model, target: str | Path, *, data: str = "auto") -> Saved:
         target: Path of the ``.onnx`` file.
         data: ``share`` refers to the input's data file (same folder only), ``copy`` gives the output its own, ``auto`` shares
             within the input's folder and copies elsewhere.
+        progress: Called with (what, bytes done, bytes in all) while new weights are computed and written.
 
     Raises:
         UsageError: Sharing across folders was asked for, or the target's folder does not exist.
@@ -104,7 +108,7 @@ def save(model: ir.Model, target: str | Path, *, data: str = "auto") -> Saved:
             why="ONNX refers to external data by a path inside the model's folder, and refuses links",
             hint=f"write the output into {min(folders)}, or use --data copy",
         )
-    job = _Save(model, target, share=folders <= {target.parent} and data != "copy")
+    job = _Save(model, target, share=folders <= {target.parent} and data != "copy", progress=progress)
     try:
         return job.run()
     except OSError as error:
@@ -114,9 +118,10 @@ def save(model: ir.Model, target: str | Path, *, data: str = "auto") -> Saved:
 class _Save:
     """One save: which data files the output refers to, in which order things appear on disk, and what is undone on failure."""
 
-    def __init__(self, model: ir.Model, target: Path, *, share: bool) -> None:
-        self.model, self.target, self.share = model, target, share
+    def __init__(self, model: ir.Model, target: Path, *, share: bool, progress: Progress | None) -> None:
+        self.model, self.target, self.share, self.progress = model, target, share, progress
         self.made: list[Path] = []
+        self.loose: list[list[ir.ExternalTensor]] = []
         self.how = "none"
         self.bytes = 0
 
@@ -137,7 +142,9 @@ class _Save:
         return Saved(self.target, self.how, files, self.bytes)
 
     def _locations(self, moves: dict[str, str], fresh: dict[int, tuple[str, int]]) -> Iterator[str]:
-        yield from (moves.get(os.fspath(t.location), os.fspath(t.location)) for t in external_tensors(self.model))
+        for t in external_tensors(self.model):
+            if id(t) not in fresh:
+                yield moves.get(os.fspath(t.location), os.fspath(t.location))
         yield from (name for name, _ in fresh.values())
 
     def _previous_data(self) -> set[Path]:
@@ -161,8 +168,14 @@ class _Save:
             return {}
         here = self.target.parent
         bases = {os.fspath(t.location): Path(t.base_dir or here) for t in external_tensors(self.model)}
+        used: dict[str, dict[tuple[int, int], list[ir.ExternalTensor]]] = {}
+        for t in external_tensors(self.model):
+            used.setdefault(os.fspath(t.location), {}).setdefault((t.offset or 0, t.nbytes), []).append(t)
         moves = {}
         for i, location in enumerate(locations):
+            if sum(size for _, size in used[location]) < MOSTLY * (bases[location] / location).stat().st_size:
+                self.loose.extend(used[location].values())
+                continue
             name = self._free_name("" if len(locations) == 1 else f".{i:03d}", bases[location] / location)
             moves[location] = name
             if not (self.target.parent / name).exists():
@@ -190,20 +203,36 @@ class _Save:
         self.made.append(target)
 
     def _write_new(self) -> dict[int, tuple[str, int]]:
-        """Write large tensors that passes made to one new data file; returns where each lies (by id of the tensor)."""
+        """Write large tensors that passes made, and what is left of mostly abandoned data files, to one new data file.
+
+        Returns:
+            Where each tensor lies, by its id.
+        """
         tensors = list(_new_tensors(self.model))
-        total = sum(t.nbytes for t in tensors)
-        outside = any(True for _ in external_tensors(self.model))
-        if not tensors or not (outside or total > PROTOBUF_LIMIT):
+        total = sum(t.nbytes for t in tensors) + sum(same[0].nbytes for same in self.loose)
+        source: Source | None = self.model.meta.get(SOURCE)
+        outside = any(True for _ in external_tensors(self.model)) or (source is not None and bool(source.data_files))
+        if not (tensors or self.loose) or not (outside or total > PROTOBUF_LIMIT):
             return {}
-        name = self._free_name(".new" if outside and not self.share else "", None)
+        whole = {os.fspath(t.location) for t in external_tensors(self.model)} - {os.fspath(same[0].location) for same in self.loose}
+        name = self._free_name(".new" if whole and not self.share else "", None)
         places: dict[int, tuple[str, int]] = {}
         path = self.target.parent / name
+        groups: list[Sequence[ir.TensorProtocol]] = [*self.loose, *([t] for t in tensors)]
         with temporary(path) as draft, draft.open("wb") as file:
-            for tensor in tensors:
+            for group in groups:
+                if self.progress is not None:
+                    self.progress("writing weights", file.tell(), total)
                 file.seek(-(-file.tell() // 64) * 64)
-                places[id(tensor)] = (name, file.tell())
-                file.write(tensor.tobytes())
+                places.update((id(tensor), (name, file.tell())) for tensor in group)
+                first = group[0]
+                if isinstance(first, ir.ExternalTensor):
+                    copy_range(Path(first.base_dir or self.target.parent) / first.location, first.offset or 0, first.nbytes, file)
+                    self.how = "copied"
+                else:
+                    file.write(first.tobytes())
+            if self.progress is not None:
+                self.progress("writing weights", total, total)
             file.flush()
             os.fsync(file.fileno())
             self.bytes += file.tell()
@@ -243,12 +272,16 @@ def _relocated(model: ir.Model, where: dict[Any, Any]) -> Iterator[None]:
     undo: list[tuple[ir.Value, ir.TensorProtocol]] = []
 
     def moved(tensor: ir.TensorProtocol, name: str | None) -> ir.ExternalTensor | None:
-        if isinstance(tensor, ir.ExternalTensor):
+        offset: int | None
+        length: int | None
+        if id(tensor) in where:
+            location, offset = where[id(tensor)]
+            length = tensor.nbytes
+        elif isinstance(tensor, ir.ExternalTensor):
             location = where.get(os.fspath(tensor.location))
             offset, length = tensor.offset, tensor.length
         else:
-            location, offset = where.get(id(tensor), (None, None))
-            length = tensor.nbytes
+            return None
         if location is None:
             return None
         return ir.ExternalTensor(

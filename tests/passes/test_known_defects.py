@@ -1,0 +1,35 @@
+"""known-defects: said once, before opset hides the trace; trtrtx as a whole."""
+
+import graphfix
+
+
+def codes(applied):
+    return [f.code for f in applied.findings]
+
+
+def test_weights_of_modelopt_0_46_are_reported(exports):
+    assert codes(graphfix.apply(exports["sd3_nvfp4mha_20_mo046"].path)) == ["fp4-unrounded-scales"]
+    assert codes(graphfix.apply(exports["sd3_nvfp4mha_20"].path)) == []
+
+
+def test_an_operator_of_a_later_exporter_is_reported_once(from_text):
+    text = """
+    <ir_version: 11, opset_import: ["": 23, "trt": 1]>
+    g (float[N] x) => (float[N] y) { a = trt.TRT_FP6DynamicQuantize (x)  b = trt.TRT_FP6DynamicQuantize (a)  y = Neg (b) }
+    """
+    applied = graphfix.apply(from_text(text))
+    assert [(f.code, f.level) for f in applied.findings] == [("unknown-trt-operator", "error")]
+    assert "2 nodes" in applied.findings[0].message
+
+
+def test_every_export_comes_through_and_a_second_run_changes_nothing(export, tmp_path):
+    first = graphfix.apply(export.path).save(tmp_path / "once.onnx").path
+    again = graphfix.apply(first)
+    assert again.changes == []
+    twice = again.save(tmp_path / "twice.onnx").path
+    assert twice.read_bytes().count(b"graphfix.provenance") == 1
+
+
+def test_an_unquantized_file_is_only_brought_to_the_opset(exports):
+    applied = graphfix.apply(exports["sd3_none_20"].path)
+    assert {r.name for r in applied.result.passes if r.changes} == {"opset"}
