@@ -10,7 +10,6 @@ import onnx_ir as ir
 from graphfix.base import Change, Context, Pass, documented
 from graphfix.facts import opsets
 from graphfix.facts.opsets import IR_VERSION, NEWEST, OLDEST
-from graphfix.facts.runtimes import RUNTIME
 from graphfix.model import ALIAS, DEFAULT_DOMAIN, Owner, Scope, opset_version, scopes
 from graphfix_passes.opset_rules import DOWNGRADES, UPGRADES
 from graphfix_passes.opset_rules.after import oldest, refresh, warn
@@ -76,11 +75,7 @@ class Opset(Pass):
             yield ctx.change(model, "IR version", model.ir_version, canonical, f"opset {target} came with IR {canonical}")
             model.ir_version = canonical
         yield from refresh(stale, ctx)
-        warn(plans, ctx)
-        needs = oldest(model, plans, lambda plan: plan.target)
-        if needs is not None and needs != loaded_by:
-            before = f"{loaded_by} or newer" if loaded_by else "unknown"
-            ctx.note("runtime-release", model, f"the result needs {RUNTIME} {needs} or newer (before: {before})", level="info")
+        warn(model, plans, loaded_by, ctx)
 
     def _plan(self, group: list[Scope], ctx: Context) -> Plan | None:
         """What has to be done for a main graph or a function, with all its subgraphs; None for nothing."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 RUNTIME = "ONNX Runtime"
+COMMON = "1.24"  # the oldest release that graphfix itself works with: what needs a newer one is worth a warning
 MEASURED = "1.32"
 
 
@@ -51,6 +52,11 @@ NO_CPU_KERNEL = {
     "RandomUniformLike": 22,
     "RoiAlign": 22,
 }
+
+
+def newer(a: str, b: str) -> bool:
+    """Whether release ``a`` came after ``b``."""
+    return _key(a) > _key(b)
 
 
 def oldest_release(opset: int, ir_version: int, operators: frozenset[tuple[str, int]] = frozenset()) -> str | None:

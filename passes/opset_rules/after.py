@@ -8,7 +8,7 @@ import onnx_ir as ir
 
 from graphfix.base import Change, Context
 from graphfix.facts import opsets
-from graphfix.facts.runtimes import MEASURED, NO_CPU_KERNEL, RUNTIME, oldest_release
+from graphfix.facts.runtimes import COMMON, MEASURED, NO_CPU_KERNEL, RUNTIME, newer, oldest_release
 from graphfix.model import shape_text
 from graphfix_passes.opset_rules.plan import Plan
 
@@ -20,8 +20,8 @@ def oldest(model: ir.Model, plans: list[Plan], opset: Callable[[Plan], int]) -> 
     return oldest_release(newest, model.ir_version or 1, frozenset(operators))
 
 
-def warn(plans: list[Plan], ctx: Context) -> None:
-    """Say which operators a known runtime ran before and does not run now."""
+def warn(model: ir.Model, plans: list[Plan], before: str | None, ctx: Context) -> None:
+    """Say which operators a known runtime ran before and does not run now, and which releases stay behind."""
     lost: dict[str, list[ir.Node]] = {}
     for plan in plans:
         for _, node in plan.nodes:
@@ -36,6 +36,9 @@ def warn(plans: list[Plan], ctx: Context) -> None:
             f"{RUNTIME} {MEASURED} has no CPU kernel for {op_type}-{gap} ({len(nodes)} in the model); it runs at opset {gap - 1}",
             fix=f"opset{gap - 1}",
         )
+    needs = oldest(model, plans, lambda plan: plan.target)
+    if needs is not None and needs != before and newer(needs, COMMON):
+        ctx.note("runtime-release", model, f"releases of {RUNTIME} before {needs} do not load the result (before: {before or 'unknown'})")
 
 
 def refresh(stale: list[ir.Value], ctx: Context) -> Iterator[Change]:
