@@ -40,7 +40,7 @@ class TrtTypes(Pass):
         for node in nodes:
             if node.op_type not in CONTRACTS:
                 ctx.note(
-                    "unknown-trt-operator",
+                    "GF006",
                     node,
                     f"no contract for {DOMAIN}::{node.op_type}: its outputs stay as they are",
                 )
@@ -48,7 +48,7 @@ class TrtTypes(Pass):
             for value in node.outputs:
                 element = elements.get(value)
                 if element is None:
-                    ctx.note("untypable-trt-output", node, f"the inputs do not determine the type of {value.name!r}")
+                    ctx.note("GF004", node, f"the inputs do not determine the type of {value.name!r}")
                     continue
                 inferred = shapes[value].shape if value in shapes else None
                 yield from self._annotate(value, element, merge(value.shape, inferred), ctx)

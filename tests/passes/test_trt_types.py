@@ -86,4 +86,4 @@ def test_an_operator_that_the_table_does_not_know_is_a_finding(parse):
     text = """<ir_version: 11, opset_import: ["" : 23, "trt" : 1]>
 g (float16[2, 32] x) => (float16[2, 32] y) { [who] y = trt.TRT_Tomorrow (x) }"""
     (finding,) = graphfix.apply(parse(text), "trt-types").findings
-    assert (finding.code, finding.where) == ("unknown-trt-operator", "who (trt::TRT_Tomorrow)")
+    assert (finding.code, finding.where) == ("GF006", "who (trt::TRT_Tomorrow)")
