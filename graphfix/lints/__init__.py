@@ -41,6 +41,7 @@ from graphfix.lints.gf032_bfloat16_interface import Bfloat16Interface
 from graphfix.lints.gf033_broken_graph import BrokenGraph
 from graphfix.lints.gf034_trt_operand_type import TrtOperandType
 from graphfix.lints.gf035_shapes_not_inferred import ShapesNotInferred
+from graphfix.lints.gf036_mismatched_blocks import MismatchedBlocks
 
 BUILT_IN: tuple[type[Lint], ...] = (
     OpsetTooLowForType,
@@ -78,6 +79,7 @@ BUILT_IN: tuple[type[Lint], ...] = (
     BrokenGraph,
     TrtOperandType,
     ShapesNotInferred,
+    MismatchedBlocks,
 )
 
 __all__ = ["BUILT_IN", "Lint", "LintContext"]

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 import onnx_ir as ir
 
+from graphfix import io
 from graphfix.base import Finding
 from graphfix.lints.base import Lint, LintContext
 
@@ -16,8 +17,8 @@ class Modelopt046Weights(Lint):
 
     ## Why is this bad?
     That exporter divided the weights by block scales that were not rounded yet, so the stored values do not belong to the stored scales:
-    an error of 9.8e-2 instead of 2.6e-2. No pass can repair it, because the original weights are gone. Migrating the opset also removes
-    the only trace, so this is told before.
+    an error of 9.8e-2 instead of 2.6e-2. No pass can repair it, because the original weights are gone.
+    Migrating the opset does not change that: graphfix notes the exported opset in the file's provenance, and this lint reads it there.
 
     ## Example
     ```onnx
@@ -41,9 +42,9 @@ class Modelopt046Weights(Lint):
 
     def check(self, model: ir.Model, ctx: LintContext) -> Iterable[Finding]:
         """One finding for each tensor."""
-        for graph in model.graphs():
+        opsets = [ctx.main_opset, *(entry.get("input_opset") for entry in io.read_provenance(model))]
+        exported = min((opset for opset in opsets if isinstance(opset, int)), default=23)
+        for graph in model.graphs() if exported < 23 else ():
             for value in graph.initializers.values():
-                tensor = value.const_value
-                opset = ctx.main_opset
-                if tensor is not None and tensor.dtype == ir.DataType.FLOAT4E2M1 and opset is not None and opset < 23:
-                    yield self.finding(ctx, value, f"FP4 weight in a file of opset {opset}: export again with ModelOpt 0.47 or newer")
+                if value.const_value is not None and value.const_value.dtype == ir.DataType.FLOAT4E2M1:
+                    yield self.finding(ctx, value, f"FP4 weight exported at opset {exported}: export again with ModelOpt 0.47 or newer")

@@ -21,19 +21,13 @@ class ShapesNotInferred(Lint):
     ## Example
     ```onnx
     <ir_version: 11, opset_import: ["" : 23]>
-    g (float16[2, 32] x) => (float16[2, 32] y) {
-      y = Relu (a)
-      a = Abs (x)
-    }
+    g (float16[2, 32] x) => (float16[2, 32] y) { y = Abs () }
     ```
 
     ## Use instead
     ```onnx
     <ir_version: 11, opset_import: ["" : 23]>
-    g (float16[2, 32] x) => (float16[2, 32] y) {
-      a = Abs (x)
-      y = Relu (a)
-    }
+    g (float16[2, 32] x) => (float16[2, 32] y) { y = Abs (x) }
     ```
 
     ## References

@@ -21,11 +21,7 @@ def lines(found: Linted, model: Path) -> Iterator[str]:
     names = {lint.code: lint.name for lint in found.ran}
     for (level, code), group in sorted(groups.items()):
         yield f"{code} {names[code]}: {len(group):,} x {LEVELS[level]}"
-        for finding in group[:FIRST]:
-            yield f"    {finding.message}"
-            yield f"      at {finding.where}"
-        if len(group) > FIRST:
-            yield f"    and {len(group) - FIRST:,} more"
+        yield from _places(group)
         fixes = list(dict.fromkeys(f.fix for f in group if f.fix))
         without = sum(not f.fix for f in group)
         for fix in fixes:
@@ -39,3 +35,18 @@ def lines(found: Linted, model: Path) -> Iterator[str]:
         yield f"not asked without {NEEDS[need]}: {', '.join(lint.code for lint in found.skipped if lint.needs == need)}"
     if found.fixes:
         yield f"graphfix lint --fix {model}   runs all of these passes in their order"
+
+
+def _places(group: list[Finding]) -> Iterator[str]:
+    """Each message once with the first places that it was said of: all places of one message, or one of each."""
+    messages: dict[str, list[str]] = {}
+    for finding in group:
+        messages.setdefault(finding.message, []).append(finding.where)
+    shown = 0
+    for message, places in list(messages.items())[:FIRST]:
+        first = places[: FIRST if len(messages) == 1 else 1]
+        shown += len(first)
+        yield f"    {message}"
+        yield from (f"      at {place}" for place in first)
+    if len(group) > shown:
+        yield f"    and {len(group) - shown:,} more"
