@@ -92,7 +92,7 @@ class Model:
         place = list(self.proto.graph.node).index(node)
         self.proto.graph.node.insert(place, new)
         self.proto.graph.node[place + 1].input[port] = "planted"
-        return new
+        return self.proto.graph.node[place]
 
     def imports(self, **versions: int) -> None:
         for entry in self.proto.opset_import:
@@ -580,12 +580,15 @@ def rates(folder: Path) -> tuple[dict[str, str], dict[str, int]]:
     """For each fault what went wrong (empty: found); for each clean file its number of findings at level error."""
     bases = {name: good(name, folder / name) for name in sorted({f.base for f in FAULTS})}
     missed = {f.what: found(f, bases[f.base], folder / f.what.replace(" ", "_")) for f in FAULTS}
-    alarms = {}
-    for path in sorted(EXPORTS.glob("*.onnx")):
-        if path.stem not in NOT_DEPLOYABLE:
-            clean = bases.get(path.stem) or good(path.stem, folder / path.stem)
-            alarms[path.stem] = graphfix.lint(clean, targets=["sm120"], ort="1.30").count("error")
+    alarms = {
+        name: graphfix.lint(bases.get(name) or good(name, folder / name), targets=["sm120"], ort="1.30").count("error") for name in clean()
+    }
     return missed, alarms
+
+
+def clean() -> list[str]:
+    """The exports that the pipeline makes deployable."""
+    return sorted({path.stem for path in EXPORTS.glob("*.onnx")} - NOT_DEPLOYABLE)
 
 
 def table(missed: dict[str, str], alarms: dict[str, int]) -> str:
