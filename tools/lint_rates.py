@@ -547,6 +547,22 @@ def blocks_of_another_size(m: Model) -> None:
     next(a for a in m.node(QUANTIZE, 4).attribute if a.name == "block_size").i = 32
 
 
+@fault("GF037", INT8)
+def uint8_activation(m: Model) -> None:
+    node = m.node("QuantizeLinear", 6)
+    m.add_constant(node, 2, np.array(0, np.uint8))
+    reader = m.user(node.output[0])
+    while len(reader.input) < 3:
+        reader.input.append("")
+    reader.input[2] = node.input[2]
+
+
+@fault("GF037", FP8)
+def e5m2_weight(m: Model) -> None:
+    node = m.insert(m.node("MatMul"), 0, "Cast", to=TensorProto.FLOAT8E5M2)
+    m.where = node.name
+
+
 def good(name: str, folder: Path) -> Path:
     """What ``trtrtx`` makes of an export."""
     folder.mkdir(exist_ok=True)

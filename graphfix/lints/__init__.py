@@ -42,6 +42,7 @@ from graphfix.lints.gf033_broken_graph import BrokenGraph
 from graphfix.lints.gf034_trt_operand_type import TrtOperandType
 from graphfix.lints.gf035_shapes_not_inferred import ShapesNotInferred
 from graphfix.lints.gf036_mismatched_blocks import MismatchedBlocks
+from graphfix.lints.gf037_type_on_no_target import TypeOnNoTarget
 
 BUILT_IN: tuple[type[Lint], ...] = (
     OpsetTooLowForType,
@@ -80,6 +81,7 @@ BUILT_IN: tuple[type[Lint], ...] = (
     TrtOperandType,
     ShapesNotInferred,
     MismatchedBlocks,
+    TypeOnNoTarget,
 )
 
 __all__ = ["BUILT_IN", "Lint", "LintContext"]

