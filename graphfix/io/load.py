@@ -19,7 +19,8 @@ def load(path: str | Path, *, check_data: bool = True) -> ir.Model:
 
     Args:
         path: The ``.onnx`` file.
-        check_data: Refuse a model whose external data is not whole. Without, `audit` tells what is wrong with it.
+        check_data: Look for the external data, and refuse a model where it is not whole. Without, call `audit`, which tells what is
+            wrong, before any tensor is read.
 
     Raises:
         UsageError: There is no such file.
@@ -36,10 +37,12 @@ def load(path: str | Path, *, check_data: bool = True) -> ir.Model:
         raise ModelError(f"{path} is not an ONNX model", why="it holds no graph")
     model = from_proto(proto, str(path))
     base = path.resolve().parent
-    found = audit(model, base)
+    sizes: dict[str, int] = {}
     if check_data:
+        found = audit(model, base)
         found.refuse()
-    model.meta[SOURCE] = Source(path.resolve(), hashlib.sha256(blob).hexdigest(), tuple(found.sizes))
+        sizes = found.sizes
+    model.meta[SOURCE] = Source(path.resolve(), hashlib.sha256(blob).hexdigest(), tuple(sizes))
     return model
 
 

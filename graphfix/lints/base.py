@@ -20,7 +20,7 @@ from graphfix.errors import GraphfixError, ModelError
 from graphfix.facts.targets import Target
 from graphfix.facts.trt_ops import DOMAIN
 from graphfix.io import Audit
-from graphfix.model import DEFAULT_DOMAIN, Scope, constant, constant_tensor, opset_version, tensor_type, walk_scoped
+from graphfix.model import DEFAULT_DOMAIN, Scope, constant_tensor, opset_version, tensor_type, walk_scoped
 
 LEVELS = ("error", "warning", "info")
 HEADS = ("What it does", "Why is this bad?", "Example", "Use instead", "References")
@@ -46,6 +46,7 @@ class LintContext(Context):
         super().__init__(model)
         self.targets, self.ort, self.audit = tuple(targets), ort, audit
         self.inference_error: ModelError | None = None
+        self._constants: dict[ir.Value, np.ndarray | None] = {}
 
     @cached_property
     def nodes(self) -> list[ScopedNode]:
@@ -131,16 +132,15 @@ class LintContext(Context):
 
     def small_constant(self, value: ir.Value | None) -> np.ndarray | None:
         """The array behind a constant of at most `SMALL` elements; initializers that are listed as inputs count as constants."""
-        try:
-            if value is not None and value.is_initializer() and (tensor := value.const_value) is not None:
-                return tensor.numpy() if tensor.size <= SMALL else None
-            return constant(value, SMALL)
-        except (OSError, ValueError):  # the data file is not there or too short: other lints say so
+        if value is None:
             return None
-
-    def is_constant(self, value: ir.Value | None) -> bool:
-        """Whether a value is a Constant's or an initializer's."""
-        return value is not None and (constant_tensor(value) is not None or value.is_initializer())
+        if value not in self._constants:
+            try:
+                tensor = value.const_value if value.is_initializer() else constant_tensor(value)
+                self._constants[value] = tensor.numpy() if tensor is not None and tensor.size <= SMALL else None
+            except (OSError, ValueError):  # the data file is not there or too short: other lints say so
+                self._constants[value] = None
+        return self._constants[value]
 
 
 class Lint:

@@ -46,13 +46,12 @@ class OpsetTooLowForType(Lint):
             opset = ctx.opset(scope)
             if opset is None or (now := definition(node.op_type, opset)) is None:
                 continue
-            ports = [("input", i, v) for i, v in enumerate(node.inputs)] + [("output", i, v) for i, v in enumerate(node.outputs)]
-            for direction, index, value in ports:
-                kind = ctx.element(value)
-                if kind is None or now.admits(direction, index, kind):
-                    continue
-                first = first_opset(node.op_type, opset, lambda d, at=(direction, index, kind): d.admits(*at))  # type: ignore[misc]
-                if first is not None:
-                    yield self.finding(
-                        ctx, node, f"{direction} {index} is {kind.name}: from opset {first} on, this is {opset}", fix=migration(first)
-                    )
+            for direction, values in (("input", node.inputs), ("output", node.outputs)):
+                for index, value in enumerate(values):
+                    kind = ctx.element(value)
+                    if kind is None or now.admits(direction, index, kind):
+                        continue
+                    first = first_opset(node.op_type, opset, lambda d, at=(direction, index, kind): d.admits(*at))  # type: ignore[misc]
+                    if first is not None:
+                        message = f"{direction} {index} is {kind.name}: from opset {first} on, this is {opset}"
+                        yield self.finding(ctx, node, message, fix=migration(first))

@@ -15,17 +15,10 @@ SCALE, ZERO_POINT = 1, 2
 
 
 def parameters(ctx: LintContext, port: int) -> Iterator[tuple[ir.Node, np.ndarray]]:
-    """The nodes that take a small constant at ``port``, with its values as float32; each constant is read once."""
-    read: dict[ir.Value, np.ndarray | None] = {}
+    """The nodes that take a small constant at ``port``, with its values as float32."""
     names = WITH_SCALE if port == SCALE else QDQ
     for nodes in (ctx.find(*QDQ), ctx.find(*names, domain=DOMAIN)):
         for _, node in nodes:
-            value = node.inputs[port] if len(node.inputs) > port else None
-            if value is None:
-                continue
-            if value not in read:
-                array = ctx.small_constant(value)
-                read[value] = None if array is None else array.astype(np.float32)
-            found = read[value]
-            if found is not None:
-                yield node, found
+            values = ctx.small_constant(node.inputs[port]) if len(node.inputs) > port else None
+            if values is not None:
+                yield node, values.astype(np.float32)
