@@ -12,7 +12,7 @@ from graphfix.facts.types import SINCE
 from graphfix.model import SPARSE, TRAINING, opset_version, scopes
 
 # What came with an IR version, beside opsets and types. Source: onnx.proto, enum Version.
-FUNCTIONS, METADATA, TRAINING_INFO, SPARSE_TENSORS = 8, 10, 7, 5
+INITIALIZERS, SPARSE_TENSORS, TRAINING_INFO, FUNCTIONS, METADATA = 4, 5, 7, 8, 10
 
 
 class IrVersion(Pass):
@@ -25,7 +25,8 @@ class IrVersion(Pass):
 
     After: IR 11, which is what opset 23 came with.
 
-    Leaves alone: everything but the number; models whose opset the table does not know.
+    Leaves alone: everything but the number; models whose opset the table does not know, and those of IR 3 and older, where initializers
+    have to be listed as inputs.
     """
 
     name = "ir-version"
@@ -35,7 +36,7 @@ class IrVersion(Pass):
     def run(self, model: ir.Model, ctx: Context) -> Iterable[Change]:
         """At most one change."""
         opset = opset_version(model.graph.opset_imports)
-        if opset is None or opset > NEWEST or model.ir_version is None:
+        if opset is None or opset > NEWEST or model.ir_version is None or model.ir_version < INITIALIZERS:
             return
         needed = max(_needs(model))
         if model.ir_version != needed:
@@ -44,7 +45,7 @@ class IrVersion(Pass):
 
 
 def _needs(model: ir.Model) -> Iterator[int]:
-    yield 4  # initializers that are no inputs
+    yield INITIALIZERS
     if model.functions:
         yield FUNCTIONS
     if TRAINING in model.meta:
