@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from graphfix.api import Applied, apply
     from graphfix.base import Change, Context, Finding, Pass, documented, free_options
     from graphfix.errors import GraphfixError, ModelError, PassError, UnavailableError, UsageError
+    from graphfix.lints.base import Lint, LintContext
+    from graphfix.lints.run import Linted, lint
     from graphfix.model import walk
 
 _HOMES = {
@@ -27,6 +29,8 @@ _HOMES = {
     "graphfix.api": ("Applied", "apply"),
     "graphfix.base": ("Change", "Context", "Finding", "Pass", "documented", "free_options"),
     "graphfix.errors": ("GraphfixError", "ModelError", "PassError", "UnavailableError", "UsageError"),
+    "graphfix.lints.base": ("Lint", "LintContext"),
+    "graphfix.lints.run": ("Linted", "lint"),
     "graphfix.model": ("walk",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
@@ -37,6 +41,9 @@ __all__ = [
     "Context",
     "Finding",
     "GraphfixError",
+    "Lint",
+    "LintContext",
+    "Linted",
     "ModelError",
     "Pass",
     "PassError",
@@ -47,6 +54,7 @@ __all__ = [
     "documented",
     "free_options",
     "graphsurgeon_pass",
+    "lint",
     "rewrite_rules_pass",
     "walk",
 ]

@@ -15,6 +15,8 @@ from graphfix import io, pipeline
 from graphfix._version import __version__
 from graphfix.base import Change, Finding, Pass
 from graphfix.errors import UsageError
+from graphfix.lints.run import Linted, lint
+from graphfix.model import opset_version
 from graphfix.registry import Registry
 
 ModelT = TypeVar("ModelT")
@@ -109,16 +111,43 @@ def apply(
         working = io.load(model)
     else:
         raise UsageError(f"apply takes a path, an onnx.ModelProto or an onnx_ir.Model, not {type(model).__name__}")
+    opset = opset_version(working.opset_imports)
     result = pipeline.run(working, steps, progress)
     if result.changes or not io.read_provenance(working):
-        _stamp(working, steps)
+        _stamp(working, steps, opset)
     given = cast(Any, io.to_proto(working) if isinstance(model, onnx.ModelProto) else working)
     return Applied(given, result, time.perf_counter() - began, working)
 
 
-def _stamp(model: ir.Model, steps: list[Pass]) -> None:
+def mend(
+    model: str | Path, *, targets: Iterable[str] = (), ort: str = "", select: Iterable[str] = (), ignore: Iterable[str] = ()
+) -> tuple[Linted, Applied[Any] | None]:
+    """Lint a model and run the passes that mend what was found, in the order that they need.
+
+    A mended graph may show what the fault had hidden, so it is looked at again until no further pass is called for.
+
+    Returns:
+        What was found before, and the result of the passes; None where no pass helps.
+
+    Raises:
+        GraphfixError: As `apply` and `graphfix.lint`.
+    """
+    asked: dict[str, Any] = {"targets": list(targets), "ort": ort, "select": list(select), "ignore": list(ignore)}
+    registry = Registry.load()
+    before = lint(model, **asked)
+    wanted, text = list(before.fixes), ""
+    result: Applied[Any] | None = None
+    while wanted and (arranged := pipeline.arrange(wanted, registry)) != text:
+        text = arranged
+        result = apply(model, text)
+        wanted += lint(result.model, **asked).fixes
+    return before, result
+
+
+def _stamp(model: ir.Model, steps: list[Pass], opset: int | None) -> None:
     source: io.Source | None = model.meta.get(io.SOURCE)
-    entry: dict[str, Any] = {"version": __version__, "passes": [str(step) for step in steps]}
+    # The opset that an exporter chose tells which exporter it was; a migration would wipe that out.
+    entry: dict[str, Any] = {"version": __version__, "passes": [str(step) for step in steps], "input_opset": opset}
     if source is not None:
         entry["input_sha256"] = source.sha256
     io.add_provenance(model, entry)

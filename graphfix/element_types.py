@@ -36,6 +36,9 @@ FROM_ATTRIBUTE: Mapping[str, tuple[str, DT | None]] = {
     "RandomUniformLike": ("dtype", None),
 }
 
+QDQ = frozenset({"QuantizeLinear", "DequantizeLinear"})
+FLOATS = frozenset({DT.FLOAT, DT.FLOAT16, DT.BFLOAT16, DT.DOUBLE})
+
 Types = dict[ir.Value, DT]
 
 
@@ -199,7 +202,7 @@ def _infer_node(node: ir.Node, imports: Mapping[str, int], types: Types, resolve
 def _output_type(node: ir.Node, port: int, types: Types, graphs: tuple[ir.Graph, ...]) -> DT | None:
     """The type of an output that no type variable of the inputs decides; None to go by the type variable."""
     first = types.get(node.inputs[0]) if node.inputs and node.inputs[0] is not None else None
-    if node.op_type in {"QuantizeLinear", "DequantizeLinear"} or node.domain == DOMAIN:
+    if node.op_type in QDQ or node.domain == DOMAIN:
         contract = CONTRACTS.get(node.op_type)
         if contract is None or port >= len(contract.outputs):
             return None
@@ -239,3 +242,33 @@ def _from_subgraph(node: ir.Node, port: int, types: Types, graphs: tuple[ir.Grap
     index = port + 1 if node.op_type == "Loop" else port
     outputs = graphs[0].outputs
     return types.get(outputs[index]) if index < len(outputs) else None
+
+
+def comes_from_dequantize(value: ir.Value) -> bool:
+    """Whether a value is a DequantizeLinear's output, seen through operators that only move elements."""
+    while (producer := value.producer()) is not None:
+        if producer.op_type == "DequantizeLinear":
+            return True
+        if producer.op_type not in {"Transpose", "Reshape", "Squeeze", "Unsqueeze", "Flatten", "Identity", "Slice"}:
+            return False
+        first = producer.inputs[0]
+        if first is None:
+            return False
+        value = first
+    return False
+
+
+def reconciled(conflict: Conflict) -> tuple[int, DT] | None:
+    """Which input a Cast would reconcile with the others, and to which type: one that comes out of a DequantizeLinear, between floats.
+
+    None where no DequantizeLinear is the cause: such a conflict is the author's to resolve.
+    """
+    node, index = conflict.node, conflict.index
+    if conflict.wanted not in FLOATS or conflict.found not in FLOATS or node.op_type in QDQ:
+        return None
+    value, first = node.inputs[index], node.inputs[0]
+    if value is not None and comes_from_dequantize(value):
+        return index, conflict.wanted
+    if index and first is not None and comes_from_dequantize(first):
+        return 0, conflict.found
+    return None

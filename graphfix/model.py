@@ -180,8 +180,10 @@ def constant_tensor(value: ir.Value | None) -> ir.TensorProtocol | None:
     for name, attr in producer.attributes.items():
         if attr.is_ref():
             return None
-        if name == "value":
-            return attr.as_tensor()
+        if name == "value" and attr.type == ir.AttributeType.TENSOR:
+            # Not as_tensor(): it asks whether a structural type fits, and this is called for every constant of every walk.
+            tensor: ir.TensorProtocol = attr.value
+            return tensor
         if name in {"value_float", "value_floats"}:
             return ir.tensor(np.asarray(attr.value, np.float32))
         if name in {"value_int", "value_ints"}:

@@ -151,6 +151,28 @@ def _check_order(passes: Sequence[Pass]) -> None:
                 )
 
 
+def arrange(names: Sequence[str], registry: Registry) -> str:
+    """The text of a pipeline that runs these passes in an order that `parse` accepts; of ``opset23`` and ``opset24`` the higher stays."""
+    chosen: dict[str, Pass] = {}
+    for name in names:
+        made = next(_parse(name, registry, ()))
+        other = chosen.get(made.name)
+        if other is None or _level(made) > _level(other):
+            chosen[made.name] = made
+    ordered: list[Pass] = []
+    pending = list(chosen.values())
+    while pending:
+        # Where classes disagree about the order there is none; the first goes, and `parse` says what is wrong.
+        ready = next((p for p in pending if not any(o.name in p.after for o in pending if o is not p)), pending[0])
+        pending.remove(ready)
+        ordered.append(ready)
+    return ",".join(map(str, ordered))
+
+
+def _level(made: Pass) -> Any:
+    return getattr(made.options, made.suffix) if made.suffix else 0
+
+
 def run(model: ir.Model, passes: Sequence[Pass], progress: Progress | None = None) -> PipelineResult:
     """Run passes on ``model`` in place, and verify what each one that changed something left behind.
 

@@ -7,10 +7,9 @@ from collections.abc import Iterable
 import onnx_ir as ir
 
 from graphfix.base import Change, Context, Pass
-from graphfix.element_types import Conflict, element_types
+from graphfix.element_types import FLOATS, QDQ, Conflict, comes_from_dequantize, element_types
 from graphfix.model import DEFAULT_DOMAIN, constant, tensor_type
 from graphfix_passes.build import Build
-from graphfix_passes.fp4_qdq import FLOATS, QDQ, comes_from_dequantize
 
 DT = ir.DataType
 NARROW = frozenset({DT.FLOAT16, DT.BFLOAT16})

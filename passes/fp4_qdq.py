@@ -7,12 +7,9 @@ from collections.abc import Iterable, Iterator
 import onnx_ir as ir
 
 from graphfix.base import Change, Context, Pass
-from graphfix.element_types import Conflict, Types, element_types
+from graphfix.element_types import QDQ, Conflict, Types, element_types, reconciled
 from graphfix.facts.trt_ops import DOMAIN
 from graphfix.model import DEFAULT_DOMAIN, opset_version, scopes, shape_text, walk_scoped
-
-QDQ = frozenset({"QuantizeLinear", "DequantizeLinear"})
-FLOATS = frozenset({ir.DataType.FLOAT, ir.DataType.FLOAT16, ir.DataType.BFLOAT16, ir.DataType.DOUBLE})
 
 # The first opset of the default domain whose Q/DQ has the attribute. Source: onnx Changelog, QuantizeLinear and DequantizeLinear.
 ATTRIBUTE_SINCE = {"block_size": 21, "output_dtype": 21, "precision": 23, "saturate": 19, "axis": 13}
@@ -82,7 +79,7 @@ class Fp4Qdq(Pass):
                         continue
                     if value.is_graph_output() and scope.depth == 0:
                         ctx.note(
-                            "output-type",
+                            "GF023",
                             value,
                             f"the graph output is declared {declared.dtype.name} and computed as {true.name}",
                         )
@@ -105,16 +102,12 @@ class _Casts:
         self._made: dict[tuple[int, ir.Value, ir.DataType], ir.Value] = {}
 
     def __call__(self, conflict: Conflict) -> ir.DataType | None:
-        if conflict.wanted not in FLOATS or conflict.found not in FLOATS or conflict.node.op_type in QDQ:
+        node, place = conflict.node, reconciled(conflict)
+        if place is None:
             return None
-        node, index = conflict.node, conflict.index
-        value = node.inputs[index]
-        target, source = conflict.wanted, conflict.found
-        if value is None or not comes_from_dequantize(value):
-            first = node.inputs[0]
-            if index == 0 or first is None or not comes_from_dequantize(first):
-                return None
-            index, value, target, source = 0, first, conflict.found, conflict.wanted
+        index, target = place
+        value, source = node.inputs[index], conflict.found if target == conflict.wanted else conflict.wanted
+        assert value is not None
         cast = self._made.get((id(node.graph), value, target)) or self._insert(node, value, source, target)
         node.replace_input_with(index, cast)
         return target
@@ -139,17 +132,3 @@ class _Casts:
             )
         )
         return output
-
-
-def comes_from_dequantize(value: ir.Value) -> bool:
-    """Whether a value is a DequantizeLinear's output, seen through operators that only move elements."""
-    while (producer := value.producer()) is not None:
-        if producer.op_type == "DequantizeLinear":
-            return True
-        if producer.op_type not in {"Transpose", "Reshape", "Squeeze", "Unsqueeze", "Flatten", "Identity", "Slice"}:
-            return False
-        first = producer.inputs[0]
-        if first is None:
-            return False
-        value = first
-    return False

@@ -20,8 +20,9 @@ class KnownDefects(Pass):
     deploys and is four times as far from the torch module as it should be (9.8e-2 instead of 2.6e-2 on SD3). And exporters newer than
     this table may write ``trt`` operators whose meaning nothing here knows.
 
-    Before, After: the same model. Findings: ``fp4-unrounded-scales`` where FLOAT4E2M1 weights come with an opset below 23, as 0.46 saved
-    them (0.47 sets 23); ``unknown-trt-operator`` once for each operator that the table lacks.
+    Before: FLOAT4E2M1 weights in a file of an opset below 23, as 0.46 saved them (0.47 sets 23); ``trt`` operators that the table lacks.
+
+    After: the same model, and findings with the codes of the lints: GF030 for the weights, GF006 once for each such operator.
 
     Leaves alone: everything.
     """
@@ -40,7 +41,7 @@ class KnownDefects(Pass):
         ]
         if weights and version is not None and version < FP4_SINCE:
             ctx.note(
-                "fp4-unrounded-scales",
+                "GF030",
                 weights[0],
                 f"{len(weights)} FP4 weights at opset {version}: ModelOpt 0.46 divided them by unrounded block scales, which costs "
                 "accuracy and cannot be undone; export the model again with ModelOpt 0.47 or newer",
@@ -51,7 +52,7 @@ class KnownDefects(Pass):
                 unknown.setdefault(node.op_type, []).append(node)
         for op_type, nodes in unknown.items():
             ctx.note(
-                "unknown-trt-operator",
+                "GF006",
                 nodes[0],
                 f"nothing is known of {DOMAIN}::{op_type} ({len(nodes)} nodes): its outputs keep their annotations, and ONNX Runtime's EP "
                 "may not register it",

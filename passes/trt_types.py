@@ -43,7 +43,7 @@ class TrtTypes(Pass):
             for value in node.outputs:
                 element = elements.get(value)
                 if element is None:
-                    ctx.note("untypable-trt-output", node, f"the inputs do not determine the type of {value.name!r}")
+                    ctx.note("GF004", node, f"the inputs do not determine the type of {value.name!r}")
                     continue
                 inferred = shapes[value].shape if value in shapes else None
                 yield from self._annotate(value, element, merge(value.shape, inferred), ctx)

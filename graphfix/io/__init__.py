@@ -1,5 +1,6 @@
 """The only room that touches the file system: load without weights, save without tearing."""
 
+from graphfix.io.external import Audit, DataFault, audit
 from graphfix.io.files import write_text
 from graphfix.io.load import load
 from graphfix.io.proto import SOURCE, Source, add_provenance, external_tensors, from_proto, read_provenance, to_proto
@@ -8,9 +9,12 @@ from graphfix.io.save import EXTERNALIZE, Saved, check_target, default_output, s
 __all__ = [
     "EXTERNALIZE",
     "SOURCE",
+    "Audit",
+    "DataFault",
     "Saved",
     "Source",
     "add_provenance",
+    "audit",
     "check_target",
     "default_output",
     "external_tensors",

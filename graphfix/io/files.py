@@ -98,13 +98,13 @@ def equal(a: Path, b: Path) -> bool:
     return True
 
 
-def mentioned(name: str, folder: Path) -> bool:
-    """Whether any model in ``folder`` refers to a data file of this name: such a file is not ours alone to remove."""
+def mentioned(name: str, folder: Path, *, but: Path | None = None) -> bool:
+    """Whether any model in ``folder`` (``but`` one) refers to a data file of this name: such a file is not ours alone to remove."""
     # In a protobuf a string stands behind its length, so a longer name that begins with this one does not match.
     text = name.encode()
     length = bytes([len(text)]) if len(text) < 128 else bytes([len(text) & 127 | 128, len(text) >> 7])
     for path in folder.glob("*.onnx"):
-        if not path.stat().st_size:
+        if not path.stat().st_size or (but is not None and path.samefile(but)):
             continue
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as view:
             if view.find(length + text) >= 0:
