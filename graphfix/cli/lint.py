@@ -41,11 +41,13 @@ def lint_command(
         raise UsageError("-o, --in-place and --force say where --fix writes", hint="add --fix, or leave them out")
     if in_place and output is not None:
         raise UsageError("--in-place and -o exclude each other", hint="leave one of them out")
-    from graphfix import api
+    from graphfix import api, config
     from graphfix.lints.run import lint
     from graphfix.report.findings import lines
 
-    asked: dict[str, Any] = {"targets": target or (), "ort": ort, "select": _split(select), "ignore": _split(ignore)}
+    held = config.load().lint
+    ignored = [*_split(ignore), *(row.code for row in held.ignore)]
+    asked: dict[str, Any] = {"targets": target or held.targets, "ort": ort or held.ort, "select": _split(select), "ignore": ignored}
     subject, mended = model, None
     if fix:
         subject, mended = _fix(api, model, output, in_place, force, asked)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from graphfix import io
+from graphfix.difference import differences
 from graphfix.errors import UnavailableError
 from graphfix.report.result import SKIPPED, Check, Report
 from graphfix.validate import check, compile, load, numerics, run
@@ -29,6 +31,8 @@ def validate(job: Job, progress: Callable[[str, int, int], None] | None = None) 
         UnavailableError: A tier that was asked for by name cannot run on this machine.
     """
     report = Report(describe(job.model))
+    if job.before is not None:
+        report.model["changed"] = changed(job.before, job.model)
     for i, name in enumerate(job.tiers):
         if progress is not None:
             progress(name, i, len(job.tiers))
@@ -39,7 +43,21 @@ def validate(job: Job, progress: Callable[[str, int, int], None] | None = None) 
     return report
 
 
-def describe(path: Path) -> dict[str, object]:
+MOST_CHANGES = 20  # of each part, in a report
+
+
+def changed(before: Path, after: Path) -> dict[str, object]:
+    """What differs between the file before the passes and the model: counts by part, and the first places of each."""
+    parts: dict[str, list[list[str]]] = {}
+    counts: dict[str, int] = {}
+    for row in differences(io.load(before), io.load(after)):
+        counts[row.part] = counts.get(row.part, 0) + 1
+        if counts[row.part] <= MOST_CHANGES:
+            parts.setdefault(row.part, []).append([row.where, row.a, row.b])
+    return {"counts": counts, "first": parts}
+
+
+def describe(path: Path) -> dict[str, Any]:
     """What identifies a model in a report: no absolute paths."""
     model = io.load(path)
     source: io.Source = model.meta[io.SOURCE]

@@ -50,6 +50,14 @@ def test_mistakes_name_the_file_and_the_key(tmp_path, text, says):
         config.load(tmp_path)
 
 
+def test_a_lint_with_a_reason_is_not_told_of(exports, tmp_path):
+    model = exports["sd3_nvfp4_20"].copy_to(tmp_path)
+    command = [sys.executable, "-m", "graphfix", "lint", model.name]
+    assert "GF004" in subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False).stdout
+    (tmp_path / "graphfix.toml").write_text('[[lint.ignore]]\ncode = "GF004"\nreason = "typed by the next tool in line"')
+    assert "GF004" not in subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False).stdout
+
+
 def test_the_command_line_wins(exports, tmp_path):
     model = exports["sd3_int8_20"].copy_to(tmp_path)
     (tmp_path / "graphfix.toml").write_text(GOOD)

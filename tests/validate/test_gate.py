@@ -326,6 +326,12 @@ def test_exit_codes_are_the_same_in_every_format(exports, tmp_path, format):
     assert (tmp_path / "report").stat().st_size > 50
 
 
+def test_the_report_shows_what_changed_since_the_file_before(fixed):
+    report = gate.validate(job_for(fixed, tiers=("check",), before=fixed.with_name("sd3_nvfp4mha_20.onnx")))
+    assert report.model["changed"]["counts"]["type"] == 42
+    assert "type: 42 different from the file before" in render.render(report, "html")
+
+
 def test_reports_name_no_folder(fixed):
     report = gate.validate(job_for(fixed, tiers=("check", "load")))
     assert str(fixed.parent) not in json.dumps(report.as_dict())
