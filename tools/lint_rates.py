@@ -30,7 +30,7 @@ from graphfix.lints import BUILT_IN
 ROOT = Path(__file__).parents[1]
 EXPORTS = ROOT / "fixtures" / "exports"
 DOC = ROOT / "docs" / "lint_rates.md"
-NVFP4, FP8, INT8 = "sd3_nvfp4mha_20", "sd3_fp8mha_20", "sd3_int8_20"
+NVFP4, FP8, INT8, FLUX = "sd3_nvfp4mha_20", "sd3_fp8mha_20", "sd3_int8_20", "flux_fp8_20"
 QUANTIZE = "TRT_FP4DynamicQuantize"
 TEXT = 7  # which of them quantizes the text: its tokens are a named axis
 # Exports that the pipeline does not make deployable: operators that the EP lacks, or INT4 that the compiler refuses.
@@ -491,6 +491,14 @@ def text_length_frozen(m: Model) -> None:
     m.add_constant(NodeProto(input=["", ""]), 1, np.array([-1, 32, 2, 64], np.int64))
     m.proto.graph.node.insert(0, helper.make_node("Reshape", [source.name, "planted_1"], ["planted"], name="planted_node"))
     m.where = "planted_node"
+
+
+@fault("GF031", FLUX)
+def image_tokens_frozen_in_the_rotary_embedding(m: Model) -> None:
+    parts = {n.output[0]: len(n.input) for n in m.proto.graph.node if n.op_type == "Concat"}
+    node = next(n for n in m.proto.graph.node if n.op_type == "Reshape" and parts.get(n.input[1]) == 5)
+    m.add_constant(node, 1, np.array([2, 96, 2, -1, 2], np.int64))
+    m.where = node.name
 
 
 @fault("GF032", FP8)

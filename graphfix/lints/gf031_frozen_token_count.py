@@ -9,15 +9,16 @@ import onnx_ir as ir
 
 from graphfix.base import Finding
 from graphfix.lints.base import Lint, LintContext
-from graphfix.model import dim_unknown
+from graphfix.model import dim_unknown, shape_text
 
 FREE = -1  # an entry of the target that adapts itself: -1, a copied dimension, or a computed one
 
 
 class FrozenTokenCount(Lint):
     """## What it does
-    Looks for Reshape nodes on an input with named (dynamic) dimensions, whose target has constants that the fixed dimensions of the input
-    cannot make up. Only inputs whose dimensions are all known by number or name are judged.
+    Looks for Reshape nodes on an input with named (dynamic) dimensions, whose target has constants that the fixed dimensions of the
+    input cannot make up; and for those that split the last dimension into pairs and have a constant for every dimension between it and
+    the batch, of which not all are fixed. What inference leaves unknown is otherwise not judged.
 
     ## Why is this bad?
     The interface promises any length and the graph works at one: ``latent_dim`` is dynamic, and a constant in the rotary embedding is the
@@ -56,13 +57,30 @@ class FrozenTokenCount(Lint):
             if target is None or all(entry == FREE for entry in target):
                 continue
             shape = ctx.shape(node.inputs[0])
-            if shape is None or any(dim_unknown(d) for d in shape) or all(isinstance(d, int) for d in shape):
-                continue
-            fixed = math.prod(d for d in shape if isinstance(d, int))
-            wanted = math.prod(entry for entry in target if entry != FREE)
-            if FREE not in target or (fixed and wanted and fixed % wanted):
+            if _frozen_product(target, shape) or _frozen_pairs(target, shape):
                 entries = ", ".join("?" if entry == FREE else str(entry) for entry in target)
-                yield self.finding(ctx, node, f"target ({entries}) fixes a dynamic dimension of the input [{', '.join(map(str, shape))}]")
+                yield self.finding(ctx, node, f"target ({entries}) fixes a dynamic dimension of the input {shape_text(shape)}")
+
+
+def _frozen_product(target: list[int], shape: ir.Shape | None) -> bool:
+    """Whether a target's constants need more than the fixed dimensions hold; judged where every dimension has a number or a name."""
+    if shape is None or any(dim_unknown(d) for d in shape) or all(isinstance(d, int) for d in shape):
+        return False
+    fixed = math.prod(d for d in shape if isinstance(d, int))
+    wanted = math.prod(entry for entry in target if entry != FREE)
+    return FREE not in target or bool(fixed and wanted and fixed % wanted)
+
+
+def _frozen_pairs(target: list[int], shape: ir.Shape | None) -> bool:
+    """Whether the last dimension is split into pairs, as rotary embeddings do, with constants for all dimensions between it and the batch.
+
+    The dimensions before the pairs are copied one to one, so this needs no shape inference: it is enough that not all have numbers.
+    """
+    rank = len(target) - 1
+    if rank < 3 or target[-2:] != [FREE, 2] or (shape is not None and len(shape) != rank):
+        return False
+    between = range(1, rank - 1)
+    return all(target[i] != FREE for i in between) and not (shape is not None and all(isinstance(shape[i], int) for i in between))
 
 
 def _target(value: ir.Value | None, ctx: LintContext) -> list[int] | None:
