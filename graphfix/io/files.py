@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, NoReturn
 
+import onnx
+
 from graphfix.errors import UnavailableError
 
 
@@ -100,9 +102,10 @@ def equal(a: Path, b: Path) -> bool:
 
 def mentioned(name: str, folder: Path) -> bool:
     """Whether any model in ``folder`` refers to a data file of this name: such a file is not ours alone to remove."""
+    entry = onnx.StringStringEntryProto(value=name).SerializeToString()  # with its length, so that no longer name is taken for it
     for path in folder.glob("*.onnx"):
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as view:
-            if view.find(name.encode()) >= 0:
+            if view.find(entry) >= 0:
                 return True
     return False
 
