@@ -45,7 +45,7 @@ class Int4Native(Pass):
     """
 
     name = "int4-native"
-    summary = "INT4 weights behind standard DequantizeLinear: domain, axis, scale type, annotations"
+    summary = "INT4 weights behind standard DequantizeLinear: domain, axis, scale type"
     Options = Options
     after = ("opset", "init-inputs")
     reads_weights = True

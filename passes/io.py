@@ -37,7 +37,7 @@ class Io(Pass):
     """
 
     name = "io"
-    summary = "Inputs and outputs renamed, invented axis names replaced: io{latent=out_hidden_states}"
+    summary = "Inputs, outputs and invented axes renamed: io{latent=out_hidden_states}"
     Options = Options
     after = ("symbolic-dims", "static-shapes")
     changes_interface = True

@@ -34,7 +34,7 @@ class StaticShapes(Pass):
     """
 
     name = "static-shapes"
-    summary = "Dynamic axes get fixed sizes: static-shapes{hidden_states=2x16x128x128,timestep=2}"
+    summary = "Dynamic axes get fixed sizes: static-shapes{hidden_states=2x16x128x128}"
     Options = Options
     changes_interface = True
 

@@ -40,7 +40,7 @@ class SymbolicDims(Pass):
     """
 
     name = "symbolic-dims"
-    summary = "Axis sizes that the weights fix come back; axes renamed: symbolic-dims{steps=batch_size}"
+    summary = "Axes that weights fix get their size back; others can be renamed"
     Options = Options
     after = ("fp4-weights", "int4-native", "mxfp8", "fp4-qdq", "trt-types")
     changes_interface = True

@@ -71,3 +71,10 @@ def test_progress_ends_at_the_total(source, tmp_path):
     assert seen[0] == ("writing weights", 0, 64 * 64 * 3)
     assert seen[-1] == ("writing weights", 64 * 64 * 3, 64 * 64 * 3)
     assert [done for _, done, _ in seen] == sorted(done for _, done, _ in seen)
+
+
+def test_saving_again_leaves_no_data_file_behind(source, tmp_path):
+    for _ in range(3):
+        saved = graphfix.apply(source, "fp8-native").save(tmp_path / "out.onnx")
+        assert sorted(p.name for p in tmp_path.glob("out.onnx_data*")) == [saved.data_files[0].name]
+    onnx.checker.check_model(saved.path)
