@@ -46,7 +46,7 @@ class Annotations(Pass):
                     if value.is_graph_output() and (wrong_type or wrong_shape):
                         computed = f"{true.name if true else '?'} {shape_text(shape)}"
                         given = f"{declared.name if declared else '?'} {shape_text(value.shape)}"
-                        ctx.note("output-annotation", value, f"the output is declared {given} and computed as {computed}")
+                        ctx.note("GF023", value, f"the output is declared {given} and computed as {computed}")
                         continue
                     if wrong_type and true is not None and declared is not None:
                         value.type = ir.TensorType(true)

@@ -54,7 +54,7 @@ def apply_command(
         io.check_target(model, target, force=force, in_place=in_place)
     with terminal.progress() as progress:
         result = api.apply(model, passes, plugins=plugin or (), progress=progress)
-        saved = None if dry_run else result.save(target, data=data)
+        saved = None if dry_run else result.save(target, data=data, progress=progress)
     _print(result, diff=diff or dry_run)
     if report is not None:
         io.write_text(report, json.dumps(result.report(), indent=1) + "\n")

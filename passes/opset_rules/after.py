@@ -38,7 +38,7 @@ def warn(model: ir.Model, plans: list[Plan], before: str | None, ctx: Context) -
         )
     needs = oldest(model, plans, lambda plan: plan.target)
     if needs is not None and needs != before and newer(needs, COMMON):
-        ctx.note("runtime-release", model, f"releases of {RUNTIME} before {needs} do not load the result (before: {before or 'unknown'})")
+        ctx.note("GF013", model, f"releases of {RUNTIME} before {needs} do not load the result (before: {before or 'unknown'})")
 
 
 def refresh(stale: list[ir.Value], ctx: Context) -> Iterator[Change]:

@@ -15,7 +15,7 @@ QUANTIZE = "(float[2] x, float s) => (uint8[2] y) { [q] y = QuantizeLinear (x, s
         (ROI, 16, 21, []),
         (ROI, 16, 22, [("runtime-kernel", "roi (RoiAlign)", "opset21")]),
         (QUANTIZE, 21, 23, []),
-        (QUANTIZE, 25, 28, [("runtime-kernel", "q (QuantizeLinear)", "opset27"), ("runtime-release", "model", "")]),
+        (QUANTIZE, 25, 28, [("runtime-kernel", "q (QuantizeLinear)", "opset27"), ("GF013", "model", "")]),
     ],
 )
 def test_findings(text, source, target, expected):
