@@ -22,6 +22,8 @@ def validate_command(
     ] = None,
     target: Annotated[Strings, typer.Option("--target", help="GPU to compile for: sm86 (RTX 30), sm89 (RTX 40), sm120 (RTX 50)...")] = None,
     shape: Annotated[Strings, typer.Option("--shape", help="A dynamic input's shape: hidden_states=2x16x128x128. May be repeated.")] = None,
+    smallest: Annotated[Strings, typer.Option("--min", help="The smallest shape to compile for: name=1x16x64x64. May be repeated.")] = None,
+    largest: Annotated[Strings, typer.Option("--max", help="The largest shape to compile for. May be repeated.")] = None,
     dim: Annotated[Strings, typer.Option("--dim", help="A dynamic axis' size by its name: batch_size=2. May be repeated.")] = None,
     before: Annotated[Path | None, typer.Option("--before", help="The file before the passes: results must be the same bits.")] = None,
     reference: Annotated[
@@ -78,6 +80,8 @@ def validate_command(
         named=bool(tier),
         shapes=chosen.shapes,
         assumed=chosen.assumed,
+        least=_bounds(smallest, chosen.shapes, "--min"),
+        most=_bounds(largest, chosen.shapes, "--max"),
         targets=tuple(target or ("sm120",)),
         timeout=timeout,
         before=before,
@@ -116,6 +120,17 @@ def _shape(dims: str) -> tuple[int, ...]:
     if not shape or min(shape) < 0:
         raise UsageError(f"cannot read the shape {dims!r}", hint="--shape hidden_states=2x16x128x128")
     return shape
+
+
+def _bounds(texts: Strings, shapes: dict[str, tuple[int, ...]], option: str) -> dict[str, tuple[int, ...]]:
+    found = {key: _shape(text) for key, text in map(_pair, texts or ())}
+    for name, shape in found.items():
+        inside = (lambda a, b: a <= b) if option == "--min" else (lambda a, b: a >= b)
+        if name not in shapes or len(shape) != len(shapes[name]) or not all(map(inside, shape, shapes[name])):
+            side = "at most" if option == "--min" else "at least"
+            known = f"{'x'.join(map(str, shapes[name]))}" if name in shapes else "no such input"
+            raise UsageError(f"{option} {name}: every size must be {side} that of --shape", where=f"{name}: {known}")
+    return found
 
 
 def _whole(key: str, text: str) -> int:

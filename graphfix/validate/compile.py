@@ -45,7 +45,9 @@ class Compiled:
     errors: tuple[str, ...] = ()
 
 
-def compile_model(model: Path, target: str, shapes: Shapes, timeout: float = 600.0) -> Compiled:
+def compile_model(
+    model: Path, target: str, shapes: Shapes, timeout: float = 600.0, least: Shapes | None = None, most: Shapes | None = None
+) -> Compiled:
     """Build an engine for ``target`` in a child process and throw it away.
 
     Args:
@@ -53,6 +55,8 @@ def compile_model(model: Path, target: str, shapes: Shapes, timeout: float = 600
         target: One of `TARGETS`.
         shapes: A static shape for every graph input that has a dynamic axis.
         timeout: Seconds after which the child is ended.
+        least: The smallest shapes of the optimization profile, where they differ.
+        most: The largest ones.
 
     Raises:
         UsageError: There is no such target, or no such file.
@@ -64,7 +68,7 @@ def compile_model(model: Path, target: str, shapes: Shapes, timeout: float = 600
         raise UsageError(f"no file {model}", hint="check the path")
     if importlib.util.find_spec(PACKAGE) is None:
         raise UnavailableError("the compile tier needs TensorRT-RTX", why="it is not installed", hint='pip install "graphfix[compile]"')
-    job = {"model": str(model.resolve()), "target": target, "shapes": {k: list(v) for k, v in shapes.items()}}
+    job = {"model": str(model.resolve()), "target": target, "shapes": shapes, "least": least or {}, "most": most or {}}
     outcome = child.call("graphfix.validate.compile_worker:build", job, timeout)
     if outcome.value is None:
         return Compiled(target, False, outcome.seconds, errors=(outcome.error,))
@@ -77,7 +81,7 @@ def tier(job: Job) -> list[Check]:
     checks = []
     for target in job.targets:
         try:
-            found = compile_model(job.model, target, job.shapes, job.timeout)
+            found = compile_model(job.model, target, job.shapes, job.timeout, job.least, job.most)
         except UnavailableError as error:
             return [Check("compile", target, SKIPPED, f"{error.why}: {error.hint}")]
         if not found.ok:

@@ -6,7 +6,13 @@ import time
 from typing import Any
 
 
-def build(model: str, target: str, shapes: dict[str, list[int]]) -> dict[str, Any]:
+def build(
+    model: str,
+    target: str,
+    shapes: dict[str, list[int]],
+    least: dict[str, list[int]] | None = None,
+    most: dict[str, list[int]] | None = None,
+) -> dict[str, Any]:
     """Parse and build; returns the fields of ``graphfix.validate.compile.Compiled`` but its target."""
     import tensorrt_rtx as trt
 
@@ -44,7 +50,8 @@ def build(model: str, target: str, shapes: dict[str, list[int]]) -> dict[str, An
         profile = builder.create_optimization_profile()
         for tensor in dynamic:
             shape = tuple(shapes[tensor.name])
-            profile.set_shape(tensor.name, shape, shape, shape)
+            low, high = ((bounds or {}).get(tensor.name, shape) for bounds in (least, most))
+            profile.set_shape(tensor.name, tuple(low), shape, tuple(high))
         config.add_optimization_profile(profile)
     engine = builder.build_serialized_network(network, config)
     seconds = time.perf_counter() - began

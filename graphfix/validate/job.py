@@ -26,6 +26,8 @@ class Job:
         named: Whether they were asked for by name: then one that this machine cannot run is an error, not a skip.
         shapes: A static shape for each input.
         assumed: Axes whose size nobody gave.
+        least: The smallest shapes of the compile tier's optimization profile, where they differ from ``shapes``.
+        most: The largest ones.
         targets: GPU generations for the compile tier.
         timeout: Seconds for each child process.
         before: The file before the passes; results should be the same.
@@ -44,6 +46,8 @@ class Job:
     named: bool = False
     shapes: Shapes = field(default_factory=dict)
     assumed: tuple[str, ...] = ()
+    least: Shapes = field(default_factory=dict)
+    most: Shapes = field(default_factory=dict)
     targets: tuple[str, ...] = ("sm120",)
     timeout: float = 600.0
     before: Path | None = None

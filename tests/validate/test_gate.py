@@ -80,6 +80,8 @@ def test_a_tier_asked_for_by_name_that_cannot_run_here_is_exit_3(fixed):
         (["--shape", "hidden_states=2x16"], "2 dimensions given"),
         (["--shape", "encoder_hidden_states=2x16x65"], "axis 2 is 64"),
         (["--shape", "hidden_states"], "write name=value"),
+        (["--min", "hidden_states=64x16x16x16"], "every size must be at most that of --shape"),
+        (["--max", "nothing=64"], "no such input"),
         (["--shape", "hidden_states=axb"], "cannot read the shape"),
         (["--dim", "batch_size=0"], "positive whole number"),
         (["--threshold", "beauty=1"], "no metric 'beauty'"),
@@ -200,6 +202,13 @@ def small(tmp_path):
     path = tmp_path / "small.onnx"
     path.write_bytes(model.SerializeToString())
     return path
+
+
+def test_a_profile_from_smallest_to_largest_compiles(fixed):
+    batch = "hidden_states={}x16x16x16", "encoder_hidden_states={}x16x64", "pooled_projections={}x64", "timestep={}"
+    bounds = [word for option, size in (("--shape", 2), ("--min", 1), ("--max", 4)) for b in batch for word in (option, b.format(size))]
+    code, out, _ = cli(fixed, "--tier", "compile", *bounds)
+    assert code == 0, out
 
 
 class TestExecutionProvider:
