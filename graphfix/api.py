@@ -13,7 +13,7 @@ import onnx_ir as ir
 
 from graphfix import io, pipeline
 from graphfix._version import __version__
-from graphfix.base import Change, Finding, Pass
+from graphfix.base import Change, Finding
 from graphfix.errors import UsageError
 from graphfix.lints.run import Linted, lint
 from graphfix.model import opset_version
@@ -114,7 +114,7 @@ def apply(
     opset = opset_version(working.opset_imports)
     result = pipeline.run(working, steps, progress)
     if result.changes or not io.read_provenance(working):
-        _stamp(working, steps, opset)
+        _stamp(working, result, opset)
     given = cast(Any, io.to_proto(working) if isinstance(model, onnx.ModelProto) else working)
     return Applied(given, result, time.perf_counter() - began, working)
 
@@ -144,10 +144,15 @@ def mend(
     return before, result
 
 
-def _stamp(model: ir.Model, steps: list[Pass], opset: int | None) -> None:
+def _stamp(model: ir.Model, result: pipeline.PipelineResult, opset: int | None) -> None:
     source: io.Source | None = model.meta.get(io.SOURCE)
     # The opset that an exporter chose tells which exporter it was; a migration would wipe that out.
-    entry: dict[str, Any] = {"version": __version__, "passes": [str(step) for step in steps], "input_opset": opset}
+    entry: dict[str, Any] = {
+        "version": __version__,
+        "passes": [done.text for done in result.passes],
+        "changed_by": [done.name for done in result.passes if done.changes],
+        "input_opset": opset,
+    }
     if source is not None:
         entry["input_sha256"] = source.sha256
     io.add_provenance(model, entry)

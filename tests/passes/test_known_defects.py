@@ -12,6 +12,12 @@ def test_weights_of_modelopt_0_46_are_reported(exports):
     assert codes(graphfix.apply(exports["sd3_nvfp4mha_20"].path)) == []
 
 
+def test_weights_that_graphfix_folded_are_not_taken_for_modelopt_0_46s(exports, tmp_path):
+    for name, expected in (("sd3_nvfp4_20_raw", []), ("sd3_nvfp4mha_20_mo046", ["GF030"])):
+        path = graphfix.apply(exports[name].path).save(tmp_path / f"{name}.onnx").path
+        assert sorted({f.code for f in graphfix.lint(path).findings}) == expected
+
+
 def test_an_operator_of_a_later_exporter_is_reported_once(from_text):
     text = """
     <ir_version: 11, opset_import: ["": 23, "trt": 1]>
