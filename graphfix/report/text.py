@@ -11,7 +11,8 @@ MARKS = {"passed": "ok  ", "failed": "FAIL", "skipped": "skip", "info": "    "}
 
 def render(report: Report, assumed: Sequence[str]) -> str:
     """A line for each check; what failed with where and what to type; the verdict last."""
-    lines = [f"{report.model['name']}: IR {report.model['ir_version']}, opsets {report.model['opsets']}, {report.model['nodes']:,} nodes"]
+    opsets = ", ".join(f"{domain or 'default'} {version}" for domain, version in report.model["opsets"].items())
+    lines = [f"{report.model['name']}: IR {report.model['ir_version']}, opsets {opsets}, {report.model['nodes']:,} nodes"]
     width = max((len(c.name) for c in report.checks), default=0)
     for tier, checks in report.tiers().items():
         for check in checks:
