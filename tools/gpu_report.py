@@ -15,6 +15,7 @@ from pathlib import Path
 
 import graphfix
 from graphfix import io
+from graphfix.doctor import supported
 from graphfix.report.result import installed
 from graphfix.validate import gate, shapes
 from graphfix.validate.ep import TRT_RTX_GPUS
@@ -30,7 +31,6 @@ FILES = [
     ("sdxl_fp8_20", "trtrtx,emulate", "FP8"),
     ("sd3_nvfp4mha_20", "trtrtx,emulate", "NVFP4 and FP8"),
 ]
-SUPPORTED = ("8.6", "8.9")
 COLUMNS = (
     "export",
     "format",
@@ -75,7 +75,7 @@ def row(folder: Path, name: str, passes: str, kind: str) -> str:
 
 def main() -> None:
     name, capability, driver = gpu()
-    verb = "can" if capability in SUPPORTED or float(capability) >= 12 else "cannot"
+    verb = "can" if supported(capability) else "cannot"
     packages = ", ".join(f"{k} {v}" for k, v in installed(("onnxruntime-gpu", "onnxruntime", "onnx", "onnx-ir")).items())
     lines = [
         f"# The gate on a GPU: {name}",

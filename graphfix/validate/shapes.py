@@ -12,14 +12,11 @@ from dataclasses import dataclass
 import onnx_ir as ir
 
 from graphfix.errors import UsageError
-from graphfix.inference import Types, infer
-from graphfix.model import int_attribute
+from graphfix.inference import infer
+from graphfix.weight_axes import fixed_axes
 
 Shapes = dict[str, tuple[int, ...]]
 ASSUMED = 16
-
-# Operators that hand on their first input element by element.
-_ELEMENTWISE = frozenset({"Cast", "Identity", "QuantizeLinear", "DequantizeLinear", "TRT_FP8QuantizeLinear", "TRT_FP8DequantizeLinear"})
 
 
 @dataclass(frozen=True)
@@ -64,7 +61,7 @@ def choose(model: ir.Model, given: Mapping[str, tuple[int, ...]], dims: Mapping[
             if name in given:
                 shapes[name] = given[name]
             continue
-        fixed = _from_weights(value, types)
+        fixed = dict(fixed_axes(value, types))
         dims_of: list[int] = []
         for axis, dim in enumerate(value.shape):
             if isinstance(dim, int):
@@ -90,29 +87,3 @@ def _check(name: str, shape: tuple[int, ...], value: ir.Value | None, inputs: li
     for axis, (size, dim) in enumerate(zip(shape, value.shape, strict=True)):
         if isinstance(dim, int) and dim != size:
             raise UsageError(f"--shape {name}: axis {axis} is {dim} in the model, {size} was given")
-
-
-def _from_weights(value: ir.Value, types: Types) -> dict[int, int]:
-    """Axes of an input that the first operators to use it fix by the shape of their weight."""
-    pending, seen = [value], {value}
-    while pending:
-        current = pending.pop()
-        for user, index in current.uses():
-            if user.op_type in _ELEMENTWISE and index == 0:
-                if user.outputs[0] not in seen:
-                    seen.add(user.outputs[0])
-                    pending.append(user.outputs[0])
-                continue
-            weight = types.get(user.inputs[1]) if len(user.inputs) > 1 and user.inputs[1] is not None else None
-            shape = weight.shape if weight is not None else None
-            if index != 0 or shape is None or value.shape is None:
-                continue
-            rank = len(value.shape)
-            if user.op_type == "Conv" and isinstance(shape[1], int):
-                return {1: shape[1] * (int_attribute(user, "group", 1) or 1)}
-            if user.op_type == "MatMul" and len(shape) >= 2 and isinstance(shape[-2], int):
-                return {rank - 1: shape[-2]}
-            if user.op_type == "Gemm" and not int_attribute(user, "transA", 0):
-                inner = shape[1] if int_attribute(user, "transB", 0) else shape[0]
-                return {rank - 1: inner} if isinstance(inner, int) else {}
-    return {}
