@@ -92,7 +92,7 @@ def layer_plot(report: Report) -> dict[str, Any] | None:
         for i, (row, level) in enumerate(zip(rows, logs, strict=True))
     ]
     ticks = [
-        {"y": round(10 + (height - 30) * (high - level) / (high - low), 1), "label": f"1e{level}"}
+        {"y": round(10 + (height - 30) * (high - level) / (high - low), 1), "label": f"1e{level}" if level > low else "0"}
         for level in range(int(low), int(high) + 1, 3)
     ]
     return {"points": points, "ticks": ticks, "width": width, "height": height, "first": found.where, "message": found.message}

@@ -68,9 +68,10 @@ def _against(job: Job, other: str | None, kind: str) -> list[Check]:
 def _before(name: str, found: dict[str, float]) -> list[Check]:
     if found["equal"]:
         return [Check("numerics", f"{name} before and after", PASSED, "bit-identical", details=found)]
+    runtime = ", ".join(f"{name} {version}" for name, version in installed(("onnxruntime", "onnxruntime-gpu")).items())
     message = (
-        f"not bit-identical: relative L2 {found['rel_l2']:.2e}, largest difference {found['max_abs']:.2e}, under ONNX Runtime "
-        f"{installed(('onnxruntime', 'onnxruntime-gpu'))}; a release that has float16 kernels for one opset only rounds differently"
+        f"not bit-identical: relative L2 {found['rel_l2']:.2e}, largest difference {found['max_abs']:.2e}, under "
+        f"{runtime}; a release that has float16 kernels for one opset only rounds differently"
     )
     return [Check("numerics", f"{name} before and after", FAILED, message, value=found["rel_l2"], threshold=0.0, details=found)]
 
