@@ -50,6 +50,9 @@ class TrtTypes(Pass):
 
     def _annotate(self, value: ir.Value, element: ir.DataType, shape: ir.Shape | None, ctx: Context) -> Iterable[Change]:
         before = value.dtype
+        if before not in {None, element} and value in ctx.model.graph.outputs:
+            ctx.note("GF023", value, f"the graph output is declared {before} and computed as {element}: the interface is not changed")
+            return
         if before != element:
             value.type = ir.TensorType(element)
             yield ctx.change(

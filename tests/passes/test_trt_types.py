@@ -87,3 +87,14 @@ def test_an_operator_that_the_table_does_not_know_is_left_to_known_defects(parse
 g (float16[2, 32] x) => (float16[2, 32] y) { [who] y = trt.TRT_Tomorrow (x) }"""
     (finding,) = graphfix.apply(parse(text), "known-defects,trt-types").findings
     assert (finding.code, finding.where) == ("GF006", "who (trt::TRT_Tomorrow)")
+
+
+def test_a_graph_output_that_is_declared_otherwise_is_told_of_not_retyped(parse):
+    text = """<ir_version: 11, opset_import: ["" : 23, "trt" : 1]>
+g (float16[2, 32] x) => (uint8[2, 32] q) {
+  h = Constant <value = float16 {14336}> ()
+  q = trt.TRT_FP8QuantizeLinear (x, h)
+}"""
+    result = graphfix.apply(parse(text), "trt-types")
+    assert [f.code for f in result.findings] == ["GF023"]
+    assert result.changes == []
