@@ -8,6 +8,12 @@ from graphfix.report.result import FAILED, PASSED, SKIPPED, Check, installed
 from graphfix.validate import child, ort_door
 from graphfix.validate.job import Job
 
+# What to type where the runtime is older than the model, not the model wrong.
+HINTS = (
+    ("is not currently registered or supported", "pip install --upgrade onnxruntime"),
+    ("Unsupported model IR version", "pip install --upgrade onnxruntime, or graphfix passes ir-version"),
+)
+
 
 def resolve(model: str) -> dict[str, str]:
     """In the child: the loader's complaint, empty when it resolved and typed the whole graph."""
@@ -26,7 +32,7 @@ def tier(job: Job) -> list[Check]:
     outcome = child.call("graphfix.validate.load:resolve", {"model": str(job.model)}, job.timeout)
     complaint = outcome.error or outcome.value["complaint"]
     if complaint:
-        hint = f"graphfix apply --passes trtrtx {job.model.name}"
-        return [Check("load", name, FAILED, complaint, fix=hint, seconds=outcome.seconds)]
+        hint = next((hint for words, hint in HINTS if words in complaint), "graphfix apply --passes trtrtx {model}")
+        return [Check("load", name, FAILED, complaint, fix=hint.format(model=job.model.name), seconds=outcome.seconds)]
     message = "the graph resolves with the operators that the TensorRT-RTX EP registers"
     return [Check("load", name, PASSED, message, seconds=outcome.seconds)]
