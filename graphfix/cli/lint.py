@@ -29,14 +29,14 @@ def lint_command(
     ] = None,
     in_place: Annotated[bool, typer.Option("--in-place", help="Let --fix replace MODEL.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Let --fix replace an existing output that graphfix did not write.")] = False,
-    format: Annotated[str, typer.Option("--format", help="text or json")] = "text",
+    format: Annotated[str, typer.Option("--format", help="text, json or sarif")] = "text",
 ) -> None:
     """Look for what will not load, compile or be right, without running anything. Weights are not read.
 
     Exit codes: 0 nothing at level error (with --fix: nothing left); 1 something is, or the file is no model; 2 wrong usage.
     """
-    if format not in {"text", "json"}:
-        raise UsageError(f"--format {format}", hint="--format text or json")
+    if format not in {"text", "json", "sarif"}:
+        raise UsageError(f"--format {format}", hint="--format text, json or sarif")
     if (output is not None or in_place or force) and not fix:
         raise UsageError("-o, --in-place and --force say where --fix writes", hint="add --fix, or leave them out")
     if in_place and output is not None:
@@ -54,6 +54,10 @@ def lint_command(
     found = lint(subject, **asked)
     if format == "json":
         typer.echo(json.dumps({**found.report(), "fixed": mended}, indent=1))
+    elif format == "sarif":
+        from graphfix.report import sarif
+
+        typer.echo(sarif.findings(found, subject.name), nl=False)
     else:
         out = terminal.console()
         if mended is not None:

@@ -7,10 +7,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from graphfix._version import __version__
+from graphfix.base import Finding
 from graphfix.report.result import Check, Report
+
+if TYPE_CHECKING:
+    from graphfix.lints.run import Linted
 
 MOST_RESULTS = 5000
 LONGEST = 2000  # characters of a message
@@ -48,6 +52,23 @@ def render(report: Report, assumed: Sequence[str]) -> str:
         rules[rule] = f"The {check.tier} tier of graphfix validate"
         level = "error" if check.status == "failed" else "note"
         results.append(result(rule, level, _text(check), str(report.model["name"]), check.where))
+    return log(rules, results)
+
+
+LEVELS = {"error": "error", "warning": "warning", "info": "note"}
+
+
+def findings(found: Linted, model: str) -> str:
+    """Findings of lints: one result for each code and message, at its first place, with how often it was found."""
+    rules = {lint.code: lint.name for lint in found.ran if any(f.code == lint.code for f in found.findings)}
+    groups: dict[tuple[str, str, str, str], list[Finding]] = {}
+    for finding in found.findings:
+        groups.setdefault((finding.code, finding.level, finding.message, finding.fix), []).append(finding)
+    results = []
+    for (code, level, message, fix), group in groups.items():
+        often = f" ({len(group):,} places)" if len(group) > 1 else ""
+        mend = f"\nNext: graphfix apply --passes {fix} {model}" if fix else ""
+        results.append(result(code, LEVELS[level], f"{message}{often}{mend}", model, group[0].where))
     return log(rules, results)
 
 

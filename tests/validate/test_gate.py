@@ -304,6 +304,17 @@ def test_sarif_has_one_result_for_each_thing_that_matters():
     assert {r["ruleId"] for r in run["results"]} == {r["id"] for r in run["tool"]["driver"]["rules"]}
 
 
+def test_sarif_of_lints_has_one_result_for_each_message(exports):
+    command = [sys.executable, "-m", "graphfix", "lint", str(exports["sd3_nvfp4_20"].path), "--format", "sarif"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    results = json.loads(done.stdout)["runs"][0]["results"]
+    assert done.returncode == 1
+    assert len(results) < 10
+    (untyped,) = (r for r in results if "FLOAT8E4M3FN" in r["message"]["text"])
+    assert (untyped["ruleId"], untyped["level"]) == ("GF004", "error")
+    assert "(26 places)\nNext: graphfix apply --passes trt-types" in untyped["message"]["text"]
+
+
 def test_github_shows_at_most_ten_and_escapes():
     lines = render.render(sample(), "github").splitlines()
     assert len(lines) == 12
