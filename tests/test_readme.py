@@ -35,14 +35,15 @@ def folder(exports, tmp_path):
             entry.value = "model.onnx_data" if entry.key == "location" else entry.value
     (tmp_path / "model.onnx").write_bytes(proto.SerializeToString())
     assert blob
+    graphfix.apply(tmp_path / "model.onnx").save(tmp_path / "model.fixed.onnx")
     (tmp_path / "elsewhere").mkdir()
     for name, code in PASSES.items():
         (tmp_path / f"{name}.py").write_text(code)
     return tmp_path
 
 
-# Commands that tell of faults with exit code 1, and the fault that the README's model has: as exported, it is not deployable yet.
-TELLS = {"graphfix lint model.onnx --target sm120": "GF004"}
+# Commands whose answer is exit code 1, and what they tell of the README's model: as exported, it is not deployable yet.
+TELLS = {"graphfix lint model.onnx --target sm120": "GF004", "graphfix diff model.onnx model.fixed.onnx": "+ FLOAT4E2M1"}
 
 
 @pytest.mark.parametrize("command", [c for c in COMMANDS if "validate" not in c])
