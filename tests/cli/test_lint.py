@@ -88,7 +88,7 @@ def test_select_and_ignore_take_codes_their_beginnings_and_names(model):
         (("--target", "sm90"), "one of sm75, sm80, sm86, sm89, sm120, sm121"),
         (("--ort", "newest"), "a release such as 1.30"),
         (("--ort", "1.2"), "the table begins at 1.19"),
-        (("--format", "xml"), "--format text or json"),
+        (("--format", "xml"), "--format text, json or sarif"),
         (("--in-place",), "add --fix"),
         (("--fix", "--in-place", "-o", "x.onnx"), "exclude each other"),
     ],
