@@ -56,13 +56,3 @@ def progress() -> Iterator[Progress | None]:
             bar.update(task, description=name or "saving", completed=done, total=total)
 
         yield report
-
-
-def size(count: int) -> str:
-    """Bytes for people: ``1.4 GB``."""
-    value = float(count)
-    for unit in ("B", "kB", "MB", "GB"):
-        if value < 1000 or unit == "GB":
-            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
-        value /= 1000
-    raise AssertionError

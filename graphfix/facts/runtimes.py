@@ -66,5 +66,11 @@ def oldest_release(opset: int, ir_version: int, operators: frozenset[tuple[str, 
     return max(rows[0], *later, key=_key) if rows and later else rows[0] if rows else None
 
 
+def newest(release: tuple[int, int]) -> tuple[int, int] | None:
+    """(opset, IR version) that a release loads, by the newest row that is not newer; None for a release older than the table."""
+    rows = [row for row in RELEASES if _key(row.version) <= release]
+    return (rows[-1].opset, rows[-1].ir_version) if rows else None
+
+
 def _key(version: str) -> tuple[int, ...]:
     return tuple(map(int, version.split(".")))

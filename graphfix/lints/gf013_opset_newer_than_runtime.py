@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import onnx_ir as ir
 
 from graphfix.base import Finding
-from graphfix.facts.ort_releases import newest
+from graphfix.facts.runtimes import newest
 from graphfix.lints.base import Lint, LintContext
 from graphfix.model import opset_version
 

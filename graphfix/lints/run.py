@@ -20,7 +20,7 @@ from graphfix import io
 from graphfix._version import __version__
 from graphfix.base import Finding
 from graphfix.errors import GraphfixError, PassError, UsageError
-from graphfix.facts.ort_releases import NEWEST
+from graphfix.facts.runtimes import RELEASES, newest
 from graphfix.facts.targets import TARGETS, Target
 from graphfix.lints import BUILT_IN
 from graphfix.lints.base import LEVELS, Lint, LintContext
@@ -218,6 +218,6 @@ def _release(text: str) -> tuple[int, int] | None:
         return None
     match = re.fullmatch(r"(\d+)\.(\d+)(\.\w+)*", text)
     release = (int(match[1]), int(match[2])) if match else None
-    if release is None or release < min(NEWEST):
-        raise UsageError(f"--ort {text}", hint=f"a release such as 1.30; the table begins at {'.'.join(map(str, min(NEWEST)))}")
+    if release is None or newest(release) is None:
+        raise UsageError(f"--ort {text}", hint=f"a release such as 1.30; the table begins at {RELEASES[0].version}")
     return release
