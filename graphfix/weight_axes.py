@@ -24,6 +24,21 @@ def fixed_axes(value: ir.Value, types: Types) -> set[tuple[int, int]]:
     return set(_fixed_axes(value, value, types))
 
 
+def last_axis(value: ir.Value, types: Types) -> int | None:
+    """The size of a value's last axis, whatever its rank, by the MatMul, Gemm or LayerNormalization behind it; None where none is."""
+    for user, index in value.uses():
+        if index:
+            continue
+        if user.op_type in SAME_SHAPE and user.domain in {"", DOMAIN}:
+            size = last_axis(user.outputs[0], types)
+        else:
+            axis, size = _by_weight(user, 0, types) if not user.domain else (0, None)
+            size = size if axis == -1 else None
+        if size is not None:
+            return size
+    return None
+
+
 def _fixed_axes(entry: ir.Value, value: ir.Value, types: Types) -> Iterator[tuple[int, int]]:
     """Axes of a graph input whose size an operator behind it fixes by its weight."""
     rank = len(entry.shape) if entry.shape is not None else 0

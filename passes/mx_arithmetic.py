@@ -39,14 +39,14 @@ def quantize(weight: Array, block: int) -> tuple[Array, Array]:
     return (blocks / scales[..., None]).reshape(weight.shape).astype(ml_dtypes.float8_e4m3fn), scales
 
 
-def rounded(build: Build, x: ir.Value, rank: int, block: int) -> ir.Value:
-    """Nodes that round ``x`` to MXFP8 values along its last axis; the result is float32, of x's shape."""
+def rounded(build: Build, x: ir.Value, rank: int | None, block: int) -> ir.Value:
+    """Nodes that round ``x`` to MXFP8 values along its last axis; the result is float32, of x's shape. An unknown rank costs a Shape."""
     f = DT.FLOAT
 
     def c(number: float) -> ir.Value:
         return build.constant(np.float32(number), f)
 
-    lead = [0] * (rank - 1)
+    lead = [0] * (rank - 1) if rank else []
     blocks = build("Reshape", build("Cast", x, kind=f, to=f.value), build.constant([*lead, -1, block], DT.INT64), kind=f)
     peak = build("ReduceMax", build("Abs", blocks, kind=f), build.constant([-1], DT.INT64), kind=f, keepdims=1)
     # A block of zeros gets the smallest power instead of 2^-127, which a GPU may flush to zero; zero times anything is zero.
@@ -58,4 +58,5 @@ def rounded(build: Build, x: ir.Value, rank: int, block: int) -> ir.Value:
     p = build("Where", build("Less", p, ratio, kind=DT.BOOL), build("Mul", p, c(2), kind=f), p, kind=f)
     codes = build("QuantizeLinear", build("Div", blocks, p, kind=f), c(1), build.constant(0, DT.FLOAT8E4M3FN), kind=DT.FLOAT8E4M3FN)
     values = build("Mul", build("DequantizeLinear", codes, c(1), kind=f), p, kind=f)
-    return build("Reshape", values, build.constant([*lead, -1], DT.INT64), kind=f)
+    shape = build.constant([*lead, -1], DT.INT64) if rank else build("Shape", x, kind=DT.INT64)
+    return build("Reshape", values, shape, kind=f)

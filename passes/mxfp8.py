@@ -11,6 +11,7 @@ from graphfix.base import Change, Context, Pass, documented
 from graphfix.facts.trt_ops import CONTRACTS, DOMAIN
 from graphfix.inference import Types
 from graphfix.model import constant_tensor, int_attribute, opset_version, shape_text, walk_scoped
+from graphfix.weight_axes import last_axis
 from graphfix_passes.build import Build
 from graphfix_passes.folding import Folder, source_of
 from graphfix_passes.mx_arithmetic import power, quantize, rounded
@@ -118,14 +119,17 @@ class Mxfp8(Pass):
         assert x is not None
         known = types.get(x)
         kind, shape = (known.type.dtype, known.shape) if known is not None and known.type is not None else (None, None)
-        if kind is None or shape is None:
-            raise ctx.refuse(quantize, "an operand of unknown type or rank", "shape inference does not reach it")
-        last = shape[-1]
-        block = self._block(quantize, [*[0] * (len(shape) - 1), last if isinstance(last, int) else 0], ctx)
+        if kind is None:
+            raise ctx.refuse(quantize, "an operand of unknown type", "type inference does not reach it")
+        last = shape[-1] if shape is not None else last_axis(node.outputs[0], types)
+        if shape is None and last is None:
+            raise ctx.refuse(quantize, "an operand of unknown rank", "neither shape inference nor a weight behind it tells its last axis")
+        rank = len(shape) if shape is not None else None
+        block = self._block(quantize, [*[0] * ((rank or 1) - 1), last if isinstance(last, int) else 0], ctx, ranked=rank is not None)
         out = ir.DataType(int_attribute(node, "output_dtype", 0) or kind)
         place, old = ctx.where(quantize), node.outputs[0]
         build.at(node, quantize.name or "mxfp8")
-        new, source = (rounded(build, x, len(shape), block), DT.FLOAT) if exact else (x, kind)
+        new, source = (rounded(build, x, rank, block), DT.FLOAT) if exact else (x, kind)
         if source != out:
             new = build("Cast", new, kind=out, to=out.value)
         if new is x and (old.is_graph_output() or x.is_graph_input()):
@@ -138,11 +142,11 @@ class Mxfp8(Pass):
         how = "rounded by arithmetic" if exact else "not quantized"
         return Change(place, "activation", f"trt::{QUANTIZE}", how, "the EP registers no MXFP8 operator")
 
-    def _block(self, node: ir.Node, shape: Sequence[int], ctx: Context) -> int:
+    def _block(self, node: ir.Node, shape: Sequence[int], ctx: Context, *, ranked: bool = True) -> int:
         defaults = CONTRACTS[node.op_type].attributes
         block = int_attribute(node, "block_size", defaults["block_size"]) or 0
         axis = int_attribute(node, "axis", defaults["axis"])
-        if axis not in {-1, len(shape) - 1} or block < 1 or shape[-1] % block:
+        if axis not in ({-1, len(shape) - 1} if ranked else {-1}) or block < 1 or shape[-1] % block:
             raise ctx.refuse(
                 node, f"blocks of {block} along axis {axis} of {shape_text(ir.Shape(shape))}", "blocks must divide the last axis"
             )
