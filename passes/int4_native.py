@@ -47,7 +47,7 @@ class Int4Native(Pass):
     name = "int4-native"
     summary = "INT4 weights behind standard DequantizeLinear: domain, axis, scale type"
     Options = Options
-    after = ("opset", "init-inputs")
+    after = ("opset", "init-inputs", "int4-weights")
     reads_weights = True
 
     def run(self, model: ir.Model, ctx: Context) -> Iterable[Change]:
