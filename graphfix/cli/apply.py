@@ -32,7 +32,10 @@ def apply_command(
     report: Annotated[Path | None, typer.Option("--report", help="Write everything that was done to this JSON file.")] = None,
     plugin: Annotated[list[Path] | None, typer.Option("--plugin", help="A Python file with passes; it is run. May be repeated.")] = None,
     data: Annotated[
-        str, typer.Option("--data", help="External data: 'share' the input's file, 'copy' it, or 'auto': share in its folder, else copy.")
+        str,
+        typer.Option(
+            "--data", help="External data: 'share' the input's file, 'copy' it, 'gather' all weights in one file, 'auto': share or copy."
+        ),
     ] = "auto",
     force: Annotated[bool, typer.Option("--force", help="Replace an existing output that graphfix did not write.")] = False,
 ) -> None:
@@ -40,8 +43,8 @@ def apply_command(
 
     Exit codes: 0 done; 1 the model cannot be read or fixed; 2 wrong usage; 3 this machine cannot do it (for example, the disk is full).
     """
-    if data not in {"auto", "share", "copy"}:
-        raise UsageError(f"--data {data}", hint="--data share, copy or auto")
+    if data not in {"auto", "share", "copy", "gather"}:
+        raise UsageError(f"--data {data}", hint="--data share, copy, gather or auto")
     if in_place and output is not None:
         raise UsageError("--in-place and -o exclude each other", hint="leave one of them out")
     from graphfix import api, config, io

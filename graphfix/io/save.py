@@ -92,7 +92,7 @@ def save(model: ir.Model, target: str | Path, *, data: str = "auto", progress: P
         model: The model. Its tensors stay valid; their locations in memory are not changed.
         target: Path of the ``.onnx`` file.
         data: ``share`` refers to the input's data file (same folder only), ``copy`` gives the output its own, ``auto`` shares
-            within the input's folder and copies elsewhere.
+            within the input's folder and copies elsewhere; ``gather`` writes every weight, wherever it was, to one data file.
         progress: Called with (what, bytes done, bytes in all) while new weights are computed and written.
 
     Raises:
@@ -108,7 +108,8 @@ def save(model: ir.Model, target: str | Path, *, data: str = "auto", progress: P
             why="ONNX refers to external data by a path inside the model's folder, and refuses links",
             hint=f"write the output into {min(folders)}, or use --data copy",
         )
-    job = _Save(model, target, share=folders <= {target.parent} and data != "copy", progress=progress)
+    share = folders <= {target.parent} and data not in {"copy", "gather"}
+    job = _Save(model, target, share=share, gather=data == "gather", progress=progress)
     try:
         return job.run()
     except OSError as error:
@@ -118,8 +119,8 @@ def save(model: ir.Model, target: str | Path, *, data: str = "auto", progress: P
 class _Save:
     """One save: which data files the output refers to, in which order things appear on disk, and what is undone on failure."""
 
-    def __init__(self, model: ir.Model, target: Path, *, share: bool, progress: Progress | None) -> None:
-        self.model, self.target, self.share, self.progress = model, target, share, progress
+    def __init__(self, model: ir.Model, target: Path, *, share: bool, gather: bool, progress: Progress | None) -> None:
+        self.model, self.target, self.share, self.gather, self.progress = model, target, share, gather, progress
         self.made: list[Path] = []
         self.loose: list[list[ir.ExternalTensor]] = []
         self.how = "none"
@@ -173,7 +174,7 @@ class _Save:
             used.setdefault(os.fspath(t.location), {}).setdefault((t.offset or 0, t.nbytes), []).append(t)
         moves = {}
         for i, location in enumerate(locations):
-            if sum(size for _, size in used[location]) < MOSTLY * (bases[location] / location).stat().st_size:
+            if self.gather or sum(size for _, size in used[location]) < MOSTLY * (bases[location] / location).stat().st_size:
                 self.loose.extend(used[location].values())
                 continue
             name = self._free_name("" if len(locations) == 1 else f".{i:03d}", bases[location] / location)
@@ -208,11 +209,11 @@ class _Save:
         Returns:
             Where each tensor lies, by its id.
         """
-        tensors = list(_new_tensors(self.model))
+        tensors = list(_new_tensors(self.model, inside=self.gather))
         total = sum(t.nbytes for t in tensors) + sum(same[0].nbytes for same in self.loose)
         source: Source | None = self.model.meta.get(SOURCE)
         outside = any(True for _ in external_tensors(self.model)) or (source is not None and bool(source.data_files))
-        if not (tensors or self.loose) or not (outside or total > PROTOBUF_LIMIT):
+        if not (tensors or self.loose) or not (self.gather or outside or total > PROTOBUF_LIMIT):
             return {}
         whole = {os.fspath(t.location) for t in external_tensors(self.model)} - {os.fspath(same[0].location) for same in self.loose}
         name = self._free_name(".new" if whole and not self.share else "", None)
@@ -255,12 +256,14 @@ class _Save:
         sync_folder(self.target.parent)
 
 
-def _new_tensors(model: ir.Model) -> Iterator[ir.TensorProtocol]:
-    """Initializers that passes made: in memory, not part of the file that was read, large enough to leave the header."""
+def _new_tensors(model: ir.Model, *, inside: bool) -> Iterator[ir.TensorProtocol]:
+    """Initializers that passes made, and with ``inside`` those that the file's header held: large enough to leave the header."""
     for graph in model.graphs():
         for value in graph.initializers.values():
             tensor = value.const_value
-            if tensor is None or isinstance(tensor, ir.ExternalTensor | ir.serde.TensorProtoTensor | ir.StringTensor):
+            if tensor is None or isinstance(tensor, ir.ExternalTensor | ir.StringTensor):
+                continue
+            if isinstance(tensor, ir.serde.TensorProtoTensor) and not inside:
                 continue
             if tensor.nbytes >= EXTERNALIZE:
                 yield tensor
