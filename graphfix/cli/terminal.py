@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -42,17 +42,19 @@ def add_rows(made: Table, rows: Iterable[Iterable[object]]) -> Table:
 
 
 @contextlib.contextmanager
-def progress() -> Iterator[Progress | None]:
-    """A progress bar over passes on stderr, on a terminal only, shown once something takes longer than a moment."""
-    if not sys.stderr.isatty():
+def progress(stream: TextIO | None = None) -> Iterator[Progress | None]:
+    """A progress bar on stderr (or another stream), on a terminal only, shown once something takes longer than a moment."""
+    if not (stream or sys.stderr).isatty():
         yield None
         return
+    from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-    with Progress(TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), console=console(stderr=True), transient=True) as bar:
+    shown = Console(file=stream, highlight=False, soft_wrap=True) if stream is not None else console(stderr=True)
+    with Progress(TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), console=shown, transient=True) as bar:
         task = bar.add_task("loading", total=None)
 
         def report(name: str, done: int, total: int) -> None:
-            bar.update(task, description=name or "saving", completed=done, total=total)
+            bar.update(task, description=name or "saving", completed=done, total=total or None)
 
         yield report
