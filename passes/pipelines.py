@@ -4,6 +4,6 @@
 # annotations that agree; the imports that the nodes need. Not in it, because a file deploys without: fp8-native, io, node-names,
 # static-shapes and symbolic-dims.
 TRTRTX = (
-    "known-defects,opset23,init-inputs,fp4-weights,int4-weights,int4-native,mxfp8,rotary,exporter-casts,fp4-qdq,"
+    "known-defects,opset23,init-inputs,fp4-weights,int4-weights,int4-native,mxfp8,rotary,einsum-transpose,exporter-casts,fp4-qdq,"
     "trt-types,annotations,opset-imports"
 )

@@ -32,7 +32,8 @@ def quantize(tmp_path: Path) -> Callable[..., Any]:
 
     def call(model: str, output: str = "out", **options: Any) -> Any:
         source = job.find(str(MODELS / model))
-        sizes = {name: size for name, size in SIZES.items() if name in recipe_for(source.cls).sizes}
+        known = recipe_for(source.cls).sizes
+        sizes = {name: size for name, size in {**SIZES, **options.pop("sizes", {})}.items() if name in known}
         given = {"random_weights": 0, "steps": 2, "sizes": sizes, **options}
         return run(job.make(str(MODELS / model), tmp_path / output, **given))
 
