@@ -14,7 +14,7 @@ from typing import Any
 
 import onnx_ir as ir
 
-from graphfix import inference
+from graphfix import api, inference
 from graphfix.lints.run import lint
 from graphfix.model import shape_text, tensor_type
 from graphfix.place import contract
@@ -202,11 +202,17 @@ def _output_axes(s: Subject) -> Iterator[Verdict]:
 
 
 def _token_count(s: Subject) -> Iterator[Verdict]:
-    found = lint(s.new, select=["GF031"]).findings
-    if found:
-        says = f"{len(found)} Reshapes fix the number of tokens that the backbone was traced with: {found[0].where}"
-        why = "it runs at the traced picture size and text length only"
-        yield Verdict("tokens", REPAIR, says, why, "graphfix explain GF031", "rotary", unmended=WARNING)
+    # The pass sees more than the lint: it knows the rotary embedding by its structure, whatever its sizes are.
+    frozen, why = api.apply(s.new, "rotary").changes, "it runs at the traced picture size and text length only"
+    if frozen:
+        found = f"{len(frozen)} Reshapes fix the number of tokens that the backbone was traced with, the first: {frozen[0].where}"
+        yield Verdict("tokens", REPAIR, found, why, repair="rotary", unmended=WARNING)
+        return
+    left = lint(s.new, select=["GF031"]).findings
+    if left:
+        yield Verdict(
+            "tokens", WARNING, f"{len(left)} Reshapes fix a number of tokens, the first: {left[0].where}", why, "graphfix explain GF031"
+        )
 
 
 def _fixed(s: Subject) -> Iterator[Verdict]:

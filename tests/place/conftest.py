@@ -1,0 +1,109 @@
+"""Folders as optimum exports them, small: a real backbone, text encoders of two nodes, the configurations."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import onnx
+import pytest
+
+import graphfix
+
+ENCODER = """<ir_version: 9, opset_import: ["" : 20]>
+g (int64[batch_size,sequence_length] input_ids) => (KIND[batch_size,sequence_length] text_embeds)
+{ text_embeds = Cast <to = NUMBER> (input_ids) }
+"""
+TYPES = {"float": onnx.TensorProto.FLOAT, "float16": onnx.TensorProto.FLOAT16}
+
+WIDE = "hidden_states=FLOAT,encoder_hidden_states=FLOAT,pooled_projections=FLOAT,timestep=FLOAT,sample=FLOAT"
+SD3 = f"symbolic-dims{{steps=step}},io-types{{{WIDE}}},io{{sample=out_hidden_states}}"
+FLUX = "trtrtx,io-types{img_ids=INT64,txt_ids=INT64,latent=FLOAT},io{latent=out_hidden_states}"
+# kind: component, pipeline class, export, passes that give it optimum's interface, fields of config.json, text encoders
+KINDS = {
+    "sd3": (
+        "transformer",
+        "StableDiffusion3Pipeline",
+        "sd3_none_20",
+        SD3,
+        {"in_channels": 16, "joint_attention_dim": 64, "pooled_projection_dim": 64, "out_channels": 16},
+        ("text_encoder", "text_encoder_2", "text_encoder_3"),
+    ),
+    "flux": (
+        "transformer",
+        "FluxPipeline",
+        "flux_fp8_20",
+        FLUX,
+        {"in_channels": 64, "joint_attention_dim": 64, "pooled_projection_dim": 64, "out_channels": None, "guidance_embeds": True},
+        ("text_encoder", "text_encoder_2"),
+    ),
+    "sdxl": (
+        "unet",
+        "StableDiffusionXLPipeline",
+        "sdxl_int8_20",
+        "symbolic-dims,io-types{latent=FLOAT},io{latent=out_sample}",
+        {"in_channels": 4, "cross_attention_dim": 64},
+        ("text_encoder", "text_encoder_2"),
+    ),
+}
+
+
+@pytest.fixture
+def pipeline(exports, tmp_path) -> Callable[..., Path]:
+    """``pipeline("sd3")``: a folder with float32 text encoders; ``pipeline("sd3", "float16")``: with such."""
+
+    def make(kind: str, text: str = "float") -> Path:
+        component, name, export, passes, config, encoders = KINDS[kind]
+        root = tmp_path / f"{kind}_{text}"
+        (root / component).mkdir(parents=True)
+        (root / "model_index.json").write_text(json.dumps({"_class_name": name, component: ["diffusers", "Model"]}))
+        (root / component / "config.json").write_text(json.dumps(config))
+        model = root / component / "model.onnx"
+        graphfix.apply(exports[export].path, passes).save(model)
+        if kind == "flux":
+            _let_text_vary(model)
+        for encoder in encoders:
+            (root / encoder).mkdir()
+            source = ENCODER.replace("KIND", text).replace("NUMBER", str(TYPES[text]))
+            (root / encoder / "model.onnx").write_bytes(onnx.parser.parse_model(source).SerializeToString())
+        (root / "tokenizer").mkdir()
+        (root / "tokenizer" / "tokenizer_config.json").write_text('{"model_max_length": 77}')
+        (root / "vae_decoder").mkdir()
+        (root / "vae_decoder" / "config.json").write_text('{"block_out_channels": [8, 8, 8, 8]}')
+        return root
+
+    return make
+
+
+def _let_text_vary(path: Path) -> None:
+    """optimum's export of Flux takes any text length; the one at hand was traced with a fixed one."""
+    model = onnx.load(path, load_external_data=False)
+    for value in model.graph.input:
+        axis = {"encoder_hidden_states": 1, "txt_ids": 0}.get(value.name)
+        if axis is not None:
+            value.type.tensor_type.shape.dim[axis].dim_param = "sequence_length"
+    path.write_bytes(model.SerializeToString())
+
+
+@pytest.fixture
+def bytes_of() -> Callable[[Path], dict[str, str]]:
+    """SHA-256 of every file in a folder."""
+
+    def take(folder: Path) -> dict[str, str]:
+        return {p.relative_to(folder).as_posix(): hashlib.sha256(p.read_bytes()).hexdigest() for p in folder.rglob("*") if p.is_file()}
+
+    return take
+
+
+@pytest.fixture
+def fixed(exports, tmp_path) -> Callable[..., Path]:
+    """``fixed("sd3_nvfp4_20")``: an export after ``trtrtx`` and further passes, in a folder of its own."""
+
+    def make(name: str, more: str = "") -> Path:
+        folder = tmp_path / f"backbone_{len(list(tmp_path.iterdir()))}"
+        folder.mkdir()
+        return graphfix.apply(exports[name].path, ",".join(filter(None, ("trtrtx", more)))).save(folder / f"{name}.onnx").path
+
+    return make
