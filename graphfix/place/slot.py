@@ -91,6 +91,9 @@ class Slot:
             draft.unlink()
         if not self.journal.exists():
             self._leave()
+            if self.kept.exists():
+                why = "graphfix did not put it there, and needs the name"
+                raise ModelError(f"{self.kept} is in the way", why=why, hint="move it away")
             return None
         journal = Journal.read(self.journal)
         current = digest(self.model) if self.model.exists() else ""
@@ -118,7 +121,7 @@ class Slot:
 
     def keep(self) -> None:
         """Let the present ``model.onnx`` have a second name, under which it stays when the first is given to another file."""
-        if self.kept.exists():
+        if self.kept.exists():  # and is what the journal calls the original: `settle` has seen to that
             return
         if self.model.is_symlink():
             self.kept.symlink_to(self.model.readlink())

@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import onnx
 import pytest
 
@@ -85,6 +86,38 @@ def _let_text_vary(path: Path) -> None:
         if axis is not None:
             value.type.tensor_type.shape.dim[axis].dim_param = "sequence_length"
     path.write_bytes(model.SerializeToString())
+
+
+DENOISER = """<ir_version: 10, opset_import: ["" : 20]>
+g (float[batch_size,16,height,width] hidden_states, float[batch_size,sequence_length,64] encoder_hidden_states,
+   float[batch_size,64] pooled_projections, float[step] timestep) => (float[batch_size,16,height,width] OUTPUT)
+{
+  picture = Conv (hidden_states, picture_weight)
+  words = MatMul (encoder_hidden_states, words_weight)
+  pooled = MatMul (pooled_projections, pooled_weight)
+  a = ReduceMean <keepdims = 0> (words)
+  b = ReduceMean <keepdims = 0> (pooled)
+  c = ReduceMean <keepdims = 0> (timestep)
+  d = Sum (a, b, c)
+  OUTPUT = Add (picture, d)
+}"""
+
+
+@pytest.fixture
+def denoiser(tmp_path) -> Callable[..., Path]:
+    """``denoiser("a.onnx", 1)``: the interface of SD3 around eight nodes, weights by seed in a file beside it. A crash needs no more."""
+
+    def make(name: str, seed: int, output: str = "sample") -> Path:
+        model, rng = onnx.parser.parse_model(DENOISER.replace("OUTPUT", output)), np.random.default_rng(seed)
+        for weight, shape in (("picture", (16, 16, 1, 1)), ("words", (64, 64)), ("pooled", (64, 64))):
+            array = rng.standard_normal(shape).astype(np.float32)
+            model.graph.initializer.append(onnx.numpy_helper.from_array(array, f"{weight}_weight"))
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        onnx.save(model, path, save_as_external_data=True, location=f"{path.name}_data", size_threshold=0)
+        return path
+
+    return make
 
 
 @pytest.fixture

@@ -265,6 +265,15 @@ def test_undo_notices_that_what_was_kept_is_another_model_now(pipeline, fixed):
         undo(folder)
 
 
+def test_a_strangers_file_is_not_taken_for_what_was_kept(pipeline, fixed, bytes_of):
+    folder = pipeline("sd3")
+    (folder / "transformer" / "model.replaced.onnx").write_text("precious")
+    before = bytes_of(folder)
+    with pytest.raises(graphfix.GraphfixError, match="is in the way"):
+        place(fixed("sd3_int8_20"), folder)
+    assert bytes_of(folder) == before
+
+
 def test_two_runs_at_once_do_not_meet(pipeline, fixed):
     from graphfix.place.slot import locked
 
