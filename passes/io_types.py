@@ -71,7 +71,7 @@ class IoTypes(Pass):
         for user, index in tuple(value.uses()):
             if user is not cast:
                 user.replace_input_with(index, cast.outputs[0])
-        value.dtype = wanted
+        value.type = ir.TensorType(wanted)  # not value.dtype: a copy of the model shares the type object
         model.graph.insert_before(model.graph[0], cast)
 
     def _output(self, model: ir.Model, value: ir.Value, found: DT, wanted: DT, ctx: Context) -> None:
