@@ -12,6 +12,7 @@ import onnx
 import pytest
 
 import graphfix
+from tests.conftest import ALL
 
 ENCODER = """<ir_version: 9, opset_import: ["" : 20]>
 g (int64[batch_size,sequence_length] input_ids) => (KIND[batch_size,sequence_length] text_embeds)
@@ -51,31 +52,31 @@ KINDS = {
 }
 
 
+def make_pipeline(root: Path, kind: str, text: str = "float") -> Path:
+    """Write a pipeline's folder whose text encoders return ``text``."""
+    component, name, export, passes, config, encoders = KINDS[kind]
+    (root / component).mkdir(parents=True)
+    (root / "model_index.json").write_text(json.dumps({"_class_name": name, component: ["diffusers", "Model"]}))
+    (root / component / "config.json").write_text(json.dumps(config))
+    model = root / component / "model.onnx"
+    graphfix.apply(ALL[export].path, passes).save(model)
+    if kind == "flux":
+        _let_text_vary(model)
+    for encoder in encoders:
+        (root / encoder).mkdir()
+        source = ENCODER.replace("KIND", text).replace("NUMBER", str(TYPES[text]))
+        (root / encoder / "model.onnx").write_bytes(onnx.parser.parse_model(source).SerializeToString())
+    (root / "tokenizer").mkdir()
+    (root / "tokenizer" / "tokenizer_config.json").write_text('{"model_max_length": 77}')
+    (root / "vae_decoder").mkdir()
+    (root / "vae_decoder" / "config.json").write_text('{"block_out_channels": [8, 8, 8, 8]}')
+    return root
+
+
 @pytest.fixture
-def pipeline(exports, tmp_path) -> Callable[..., Path]:
+def pipeline(tmp_path) -> Callable[..., Path]:
     """``pipeline("sd3")``: a folder with float32 text encoders; ``pipeline("sd3", "float16")``: with such."""
-
-    def make(kind: str, text: str = "float") -> Path:
-        component, name, export, passes, config, encoders = KINDS[kind]
-        root = tmp_path / f"{kind}_{text}"
-        (root / component).mkdir(parents=True)
-        (root / "model_index.json").write_text(json.dumps({"_class_name": name, component: ["diffusers", "Model"]}))
-        (root / component / "config.json").write_text(json.dumps(config))
-        model = root / component / "model.onnx"
-        graphfix.apply(exports[export].path, passes).save(model)
-        if kind == "flux":
-            _let_text_vary(model)
-        for encoder in encoders:
-            (root / encoder).mkdir()
-            source = ENCODER.replace("KIND", text).replace("NUMBER", str(TYPES[text]))
-            (root / encoder / "model.onnx").write_bytes(onnx.parser.parse_model(source).SerializeToString())
-        (root / "tokenizer").mkdir()
-        (root / "tokenizer" / "tokenizer_config.json").write_text('{"model_max_length": 77}')
-        (root / "vae_decoder").mkdir()
-        (root / "vae_decoder" / "config.json").write_text('{"block_out_channels": [8, 8, 8, 8]}')
-        return root
-
-    return make
+    return lambda kind, text="float": make_pipeline(tmp_path / f"{kind}_{text}", kind, text)
 
 
 def _let_text_vary(path: Path) -> None:
