@@ -1,4 +1,4 @@
-"""Tiny SD3 and Flux pipelines with random weights: made from configurations, exported by optimum, run by ONNX Runtime.
+"""Tiny SD3, Flux and SDXL pipelines with random weights: made from configurations, exported by optimum, run by ONNX Runtime.
 
 A whole pipeline in ten megabytes, for trying what graphfix does to one without a network. It runs in an environment of its own:
 
@@ -97,6 +97,7 @@ def vae() -> Any:
         use_post_quant_conv=False,
         shift_factor=0.06,
         scaling_factor=1.5,
+        force_upcast=False,  # SDXL's pipeline would upcast the VAE, and optimum's has no weights to upcast
     )
 
 
@@ -161,7 +162,41 @@ def make_flux() -> Any:
     )
 
 
-MAKERS = {"sd3": make_sd3, "flux": make_flux}
+def make_sdxl() -> Any:
+    """A Stable Diffusion XL pipeline whose UNet has one block with attention on each side."""
+    from diffusers import EulerDiscreteScheduler, StableDiffusionXLPipeline, UNet2DConditionModel
+    from transformers import CLIPTextModel, CLIPTextModelWithProjection
+
+    tokenizer, second = clip_tokenizer(), clip_tokenizer()
+    width, ids = 32, 8
+    return StableDiffusionXLPipeline(
+        unet=UNet2DConditionModel(
+            sample_size=8,
+            in_channels=LATENT_CHANNELS,
+            out_channels=LATENT_CHANNELS,
+            down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
+            up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
+            block_out_channels=(32, 64),
+            layers_per_block=1,
+            attention_head_dim=(2, 4),
+            transformer_layers_per_block=(1, 1),
+            use_linear_projection=True,
+            cross_attention_dim=2 * width,
+            norm_num_groups=8,
+            addition_embed_type="text_time",
+            addition_time_embed_dim=ids,
+            projection_class_embeddings_input_dim=width + 6 * ids,
+        ),
+        scheduler=EulerDiscreteScheduler(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear"),
+        vae=vae(),
+        text_encoder=CLIPTextModel(clip(len(tokenizer), width)),
+        tokenizer=tokenizer,
+        text_encoder_2=CLIPTextModelWithProjection(clip(len(second), width)),
+        tokenizer_2=second,
+    )
+
+
+MAKERS = {"sd3": make_sd3, "flux": make_flux, "sdxl": make_sdxl}
 
 
 def make(kind: str, folder: Path, seed: int = 0) -> None:
@@ -171,7 +206,7 @@ def make(kind: str, folder: Path, seed: int = 0) -> None:
     torch.manual_seed(seed)
     pipeline = MAKERS[kind]()
     with torch.no_grad():  # diffusers starts some layers at zero, and then no input matters
-        for parameter in pipeline.transformer.parameters():
+        for parameter in (pipeline.unet if kind == "sdxl" else pipeline.transformer).parameters():
             if not parameter.any():
                 parameter.normal_(std=0.02)
     pipeline.save_pretrained(folder)
@@ -196,47 +231,82 @@ def backbone(source: Path, target: Path, dtype: str = "fp16", opset: int = 20, t
     """
     import onnx
     import torch
-    from diffusers import FluxTransformer2DModel, SD3Transformer2DModel
 
     kind = torch.float16 if dtype == "fp16" else torch.float32
-    flux = "Flux" in json.loads((source / "model_index.json").read_text(encoding="utf-8"))["_class_name"]
-    model = (FluxTransformer2DModel if flux else SD3Transformer2DModel).from_pretrained(source / "transformer", torch_dtype=kind)
-    config, batch = model.config, 2
-    side = 2 * int(tokens**0.5)
-    inputs = {
-        "hidden_states": torch.randn(batch, tokens, config.in_channels) if flux else torch.randn(batch, config.in_channels, side, side),
-        "encoder_hidden_states": torch.randn(batch, TEXT_LENGTH if flux else 77 + TEXT_LENGTH, config.joint_attention_dim),
-        "pooled_projections": torch.randn(batch, config.pooled_projection_dim),
-        "timestep": torch.full((batch,), 0.5 if flux else 500.0),
-    }
-    if flux:
-        axes = {"hidden_states": {0: "batch_size", 1: "latent_dim"}, "img_ids": {0: "latent_dim"}}
-        axes |= {name: {0: "batch_size"} for name in ("encoder_hidden_states", "pooled_projections", "timestep", "guidance", "latent")}
-        inputs |= {"img_ids": torch.zeros(tokens, 3), "txt_ids": torch.zeros(TEXT_LENGTH, 3), "guidance": torch.full((batch,), 3.5)}
-        output = "latent"
+    name = json.loads((source / "model_index.json").read_text(encoding="utf-8"))["_class_name"]
+    family = next(found for key, found in _BACKBONES.items() if key in name)
+    model, inputs, axes, output = family(torch, source, kind, tokens)
+    if "Flux" in name:
         _let_the_exporter_write_rms_norm(torch, opset)
-    else:
-        picture = {0: "batch_size", 1: "num_channels", 2: "height", 3: "width"}
-        axes = {"hidden_states": picture, "sample": picture, "pooled_projections": {0: "batch_size"}, "timestep": {0: "steps"}}
-        axes["encoder_hidden_states"] = {0: "batch_size", 1: "sequence_length"}
-        output = "sample"
-    wide = {"img_ids", "txt_ids", "guidance"}
-    inputs = {name: value if name in wide else value.to(kind) for name, value in inputs.items()}
+    flat = [n for value in inputs.items() for n in (value[1] if isinstance(value[1], dict) else value[:1])]
     with tempfile.TemporaryDirectory() as folder, torch.no_grad():
         draft = Path(folder) / "draft.onnx"
-        names = list(inputs)
         torch.onnx.export(
             model.eval(),
             (),
             str(draft),
             kwargs={**inputs, "return_dict": False},
-            input_names=names,
+            input_names=flat,
             output_names=[output],
             dynamic_axes=axes,
             opset_version=opset,
             dynamo=False,
         )
+        Path(f"{target}_data").unlink(missing_ok=True)
         onnx.save(onnx.load(draft), target, save_as_external_data=True, location=f"{target.name}_data", size_threshold=100)
+
+
+PICTURE = {0: "batch_size", 1: "num_channels", 2: "height", 3: "width"}
+TEXT = {0: "batch_size", 1: "sequence_length"}
+
+
+def _sd3(torch: Any, source: Path, kind: Any, tokens: int) -> tuple[Any, dict[str, Any], dict[str, Any], str]:
+    from diffusers import SD3Transformer2DModel
+
+    model, side = SD3Transformer2DModel.from_pretrained(source / "transformer", torch_dtype=kind), 2 * int(tokens**0.5)
+    inputs = {
+        "hidden_states": torch.randn(2, model.config.in_channels, side, side, dtype=kind),
+        "encoder_hidden_states": torch.randn(2, 77 + TEXT_LENGTH, model.config.joint_attention_dim, dtype=kind),
+        "pooled_projections": torch.randn(2, model.config.pooled_projection_dim, dtype=kind),
+        "timestep": torch.full((2,), 500.0, dtype=kind),
+    }
+    axes = {"hidden_states": PICTURE, "sample": PICTURE, "pooled_projections": {0: "batch_size"}, "timestep": {0: "steps"}}
+    return model, inputs, {**axes, "encoder_hidden_states": TEXT}, "sample"
+
+
+def _flux(torch: Any, source: Path, kind: Any, tokens: int) -> tuple[Any, dict[str, Any], dict[str, Any], str]:
+    from diffusers import FluxTransformer2DModel
+
+    model = FluxTransformer2DModel.from_pretrained(source / "transformer", torch_dtype=kind)
+    inputs = {
+        "hidden_states": torch.randn(2, tokens, model.config.in_channels, dtype=kind),
+        "encoder_hidden_states": torch.randn(2, TEXT_LENGTH, model.config.joint_attention_dim, dtype=kind),
+        "pooled_projections": torch.randn(2, model.config.pooled_projection_dim, dtype=kind),
+        "timestep": torch.full((2,), 0.5, dtype=kind),
+        "img_ids": torch.zeros(tokens, 3),
+        "txt_ids": torch.zeros(TEXT_LENGTH, 3),
+        "guidance": torch.full((2,), 3.5),
+    }
+    axes = {name: {0: "batch_size"} for name in ("encoder_hidden_states", "pooled_projections", "timestep", "guidance", "latent")}
+    return model, inputs, {**axes, "hidden_states": {0: "batch_size", 1: "latent_dim"}, "img_ids": {0: "latent_dim"}}, "latent"
+
+
+def _sdxl(torch: Any, source: Path, kind: Any, tokens: int) -> tuple[Any, dict[str, Any], dict[str, Any], str]:
+    from diffusers import UNet2DConditionModel
+
+    model, side = UNet2DConditionModel.from_pretrained(source / "unet", torch_dtype=kind), int(tokens**0.5)
+    pooled = model.config.projection_class_embeddings_input_dim - 6 * model.config.addition_time_embed_dim
+    inputs = {
+        "sample": torch.randn(2, model.config.in_channels, side, side, dtype=kind),
+        "timestep": torch.ones(1, dtype=kind),
+        "encoder_hidden_states": torch.randn(2, 77, model.config.cross_attention_dim, dtype=kind),
+        "added_cond_kwargs": {"text_embeds": torch.randn(2, pooled, dtype=kind), "time_ids": torch.ones(2, 6, dtype=kind)},
+    }
+    axes = {"sample": PICTURE, "latent": PICTURE, "timestep": {0: "steps"}, "encoder_hidden_states": TEXT}
+    return model, inputs, {**axes, "text_embeds": {0: "batch_size"}, "time_ids": {0: "batch_size"}}, "latent"
+
+
+_BACKBONES = {"Diffusion3": _sd3, "Flux": _flux, "XL": _sdxl}
 
 
 def _let_the_exporter_write_rms_norm(torch: Any, opset: int) -> None:
@@ -266,7 +336,9 @@ def run(
 
     pipeline = ORTDiffusionPipeline.from_pretrained(folder, provider="CPUExecutionProvider", use_io_binding=io_binding, export=False)
     pipeline.set_progress_bar_config(disable=True)
-    arguments = {"num_inference_steps": steps, "height": size, "width": size, "guidance_scale": guidance, "max_sequence_length": text}
+    arguments = {"num_inference_steps": steps, "height": size, "width": size, "guidance_scale": guidance}
+    if "XL" not in type(pipeline).__name__:
+        arguments["max_sequence_length"] = text
     return pipeline(PROMPT, generator=torch.Generator().manual_seed(seed), output_type="np", **arguments).images
 
 

@@ -25,7 +25,7 @@ def test_it_explains_itself_without_torch():
 @pytest.mark.skipif(
     not OPTIMUM, reason="OPTIMUM_PYTHON does not name a Python that has optimum (tools/tiny_pipelines.py says how to make it)"
 )
-@pytest.mark.parametrize("kind", ["sd3", "flux"])
+@pytest.mark.parametrize("kind", ["sd3", "flux", "sdxl"])
 def test_a_pipeline_makes_the_same_picture_with_a_placed_backbone(kind, tmp_path):
     def tool(*args):
         subprocess.run([OPTIMUM, str(TOOL), *map(str, args)], check=True, capture_output=True)
