@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import hashlib
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -138,7 +139,7 @@ def place(
         done, model = _judge(backbone, reference, folder, progress)
         if done.action == REFUSED or dry_run:
             return done
-        if done.applied is None and backbone.samefile(slot.model):
+        if (done.applied is None and backbone.samefile(slot.model)) or (journal is not None and _is_there(model, slot)):
             return _told(done, UNCHANGED, slot)
         try:
             return _put(done, model, slot, journal, progress)
@@ -205,6 +206,17 @@ def _pipeline(wanted: Iterable[Verdict]) -> str:
     return ",".join(f"{name}{{{text}}}" if text else name for name, text in texts)
 
 
+def _is_there(model: ir.Model, slot: Slot) -> bool:
+    """Whether this model was placed before, as far as that can be told without copying its data: a no is not final."""
+    paths = {os.fspath(t.location): Path(t.base_dir) / t.location for t in io.external_tensors(model)}
+    header = io.serialized(model, {location: _data_name(path) for location, path in paths.items()})
+    return hashlib.sha256(header).hexdigest() == digest(slot.model)
+
+
+def _data_name(path: Path) -> str:
+    return f"model.{digest(path)[:16]}.onnx_data"
+
+
 def _put(done: Placement, model: ir.Model, slot: Slot, journal: Journal | None, progress: Progress | None) -> Placement:
     """Write the model beside the one that is there, then swap."""
     slot.staging.mkdir(parents=True)
@@ -214,7 +226,7 @@ def _put(done: Placement, model: ir.Model, slot: Slot, journal: Journal | None, 
     for i, path in enumerate(saved.data_files):
         if progress is not None:
             progress(f"digest of {path.name}", i, len(saved.data_files))
-        names[path.name] = f"model.{digest(path)[:16]}.onnx_data"
+        names[path.name] = _data_name(path)
     header = io.serialized(staged, names)
     found = hashlib.sha256(header).hexdigest()
     if found == digest(slot.model):

@@ -221,6 +221,14 @@ def test_what_is_there_already_is_left_alone(pipeline, fixed, bytes_of):
     assert undo(folder).action == "unchanged"
 
 
+@pytest.mark.parametrize("name", ["sd3_int8_20", "sd3_nvfp4_20"])
+def test_what_is_there_already_is_not_copied_again(pipeline, fixed, monkeypatch, name):
+    folder, backbone = pipeline("sd3"), fixed(name)
+    place(backbone, folder)
+    monkeypatch.setattr("graphfix.io.save", None)
+    assert place(backbone, folder).action == "unchanged"
+
+
 def test_the_folders_own_model_can_be_placed_to_mend_its_output(pipeline, bytes_of):
     folder = pipeline("sd3")
     before = bytes_of(folder)
