@@ -140,9 +140,9 @@ class Pass:
 
     def __str__(self) -> str:
         given = [
-            (f.name, value)
+            (f.name.replace("_", "-"), value)
             for f in dataclasses.fields(self.options)
-            if (value := getattr(self.options, f.name)) != _default(f) and not f.metadata.get("free")
+            if (value := getattr(self.options, f.name)) != _default(f) and not f.metadata.get("free") and f.name != self.suffix
         ]
         given += [
             item
@@ -150,7 +150,7 @@ class Pass:
             if f.metadata.get("free")
             for item in sorted(getattr(self.options, f.name).items())
         ]
-        text = ",".join(f"{key.replace('_', '-')}={option_text(value)}" for key, value in given if key != self.suffix)
+        text = ",".join(f"{key}={option_text(value)}" for key, value in given)
         name = f"{self.name}{getattr(self.options, self.suffix)}" if self.suffix else self.name
         return f"{name}{{{text}}}" if text else name
 

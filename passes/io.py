@@ -39,7 +39,7 @@ class Io(Pass):
     name = "io"
     summary = "Inputs, outputs and invented axes renamed: io{latent=out_hidden_states}"
     Options = Options
-    after = ("symbolic-dims", "static-shapes")
+    after = ("symbolic-dims", "static-shapes", "io-types")
     changes_interface = True
 
     def run(self, model: ir.Model, ctx: Context) -> Iterable[Change]:

@@ -1,5 +1,6 @@
 """The README tells the truth: its commands run, its code runs, its custom passes work from a file and from an installed package."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -13,6 +14,7 @@ import pytest
 
 import graphfix
 from graphfix import config, io
+from tests.place.conftest import make_pipeline
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -37,6 +39,7 @@ def folder(exports, tmp_path):
     assert blob
     graphfix.apply(tmp_path / "model.onnx").save(tmp_path / "model.fixed.onnx")
     (tmp_path / "elsewhere").mkdir()
+    make_pipeline(tmp_path / "pipeline", "sd3")
     for name, code in PASSES.items():
         (tmp_path / f"{name}.py").write_text(code)
     return tmp_path
@@ -51,6 +54,13 @@ def test_every_command_runs(folder, command):
     done = subprocess.run([sys.executable, "-m", *command.split()], cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == (1 if command in TELLS else 0), done.stderr
     assert TELLS.get(command, "") in done.stdout
+
+
+def test_what_place_prints_is_what_the_readme_shows(folder):
+    command, shown = re.search(r"```sh\n(graphfix place .*?)\n```\n\n```\n(.*?)```", README, re.S).groups()
+    done = subprocess.run([sys.executable, "-m", *command.split()], cwd=folder, capture_output=True, text=True, check=True)
+    printed = done.stdout.replace(os.sep, "/").replace("(data reflinked)", "(data copied)")
+    assert [line.rstrip() for line in printed.splitlines()] == shown.splitlines()
 
 
 def test_the_configuration_in_the_readme_is_valid(tmp_path):

@@ -4,7 +4,7 @@ from graphfix.io.external import Audit, DataFault, audit
 from graphfix.io.files import temporary, write_text
 from graphfix.io.load import load
 from graphfix.io.proto import SOURCE, Source, add_provenance, external_tensors, from_proto, read_provenance, to_proto
-from graphfix.io.save import EXTERNALIZE, Saved, check_target, default_output, save
+from graphfix.io.save import EXTERNALIZE, Saved, check_target, default_output, save, serialized
 
 __all__ = [
     "EXTERNALIZE",
@@ -22,6 +22,7 @@ __all__ = [
     "load",
     "read_provenance",
     "save",
+    "serialized",
     "temporary",
     "to_proto",
     "write_text",

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -114,6 +114,24 @@ def save(model: ir.Model, target: str | Path, *, data: str = "auto", progress: P
         return job.run()
     except OSError as error:
         explain(error, target)
+
+
+def serialized(model: ir.Model, where: Mapping[Any, Any]) -> bytes:
+    """The model's header as bytes.
+
+    Args:
+        model: The model; not changed.
+        where: Another location for each location of external data, or (location, offset) for the id of a tensor.
+
+    Raises:
+        ModelError: It would be larger than protobuf can read.
+    """
+    with _relocated(model, where):
+        proto = to_proto(model)
+    if proto.ByteSize() > PROTOBUF_LIMIT:
+        raise ModelError("the model's header would exceed protobuf's 2 GB", why="its weights are stored inside the file")
+    blob: bytes = proto.SerializeToString(deterministic=True)
+    return blob
 
 
 class _Save:
@@ -243,11 +261,7 @@ class _Save:
         return places
 
     def _write_header(self, where: dict[Any, Any]) -> None:
-        with _relocated(self.model, where):
-            proto = to_proto(self.model)
-        if proto.ByteSize() > PROTOBUF_LIMIT:
-            raise ModelError("the model's header would exceed protobuf's 2 GB", why="its weights are stored inside the file")
-        blob = proto.SerializeToString(deterministic=True)
+        blob = serialized(self.model, where)
         with temporary(self.target) as draft, draft.open("wb") as file:
             file.write(blob)
             file.flush()
@@ -270,7 +284,7 @@ def _new_tensors(model: ir.Model, *, inside: bool) -> Iterator[ir.TensorProtocol
 
 
 @contextlib.contextmanager
-def _relocated(model: ir.Model, where: dict[Any, Any]) -> Iterator[None]:
+def _relocated(model: ir.Model, where: Mapping[Any, Any]) -> Iterator[None]:
     """Point tensors at their places in the output while the header is being written."""
     undo: list[tuple[ir.Value, ir.TensorProtocol]] = []
 

@@ -34,6 +34,8 @@ def texts(text, registry):
 def test_text_round_trips(registry):
     text = "opset23{precision=false},opset-imports{prune=true,com.microsoft=1},trt-types"
     assert texts(text, registry) == ["opset23{precision=false}", "opset-imports{prune=true,com.microsoft=1}", "trt-types"]
+    names = "static-shapes{batch_size=2,hidden_states=2x16x8x8},io{like=none,out_hidden_states=sample}"
+    assert texts(names, registry) == names.replace("},", "}\n").split("\n")
     assert texts("opset{target=21}", registry) == texts(" opset21 ", registry) == ["opset21"]
 
 
