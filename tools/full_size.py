@@ -1,0 +1,143 @@
+"""Writes a report: SD3.5-Medium's real architecture (2.5 billion parameters, random weights) from diffusers to an engine, stage by stage.
+
+    python tools/full_size.py --work FOLDER [--device cuda] [--model CONFIG_FOLDER] [--skip-modelopt] [--json FILE] [--page FILE]
+
+Stages: `graphfix quantize --raw` (NVFP4 linears, FP8 attention), `graphfix apply --passes trtrtx`, TensorRT-RTX's compiler for SM120, and
+ModelOpt's own exporter on the same raw file, as its diffusers example calls it. Every stage is a process of its own, so that its peak
+memory is its own. Needs `graphfix[quantize,compile]`, 20 GB of disk, and for the real size a GPU.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+# Source: transformer/config.json of stabilityai/stable-diffusion-3.5-medium.
+SD35_MEDIUM = {
+    "_class_name": "SD3Transformer2DModel",
+    "sample_size": 128,
+    "patch_size": 2,
+    "in_channels": 16,
+    "out_channels": 16,
+    "num_layers": 24,
+    "attention_head_dim": 64,
+    "num_attention_heads": 24,
+    "joint_attention_dim": 4096,
+    "caption_projection_dim": 1536,
+    "pooled_projection_dim": 2048,
+    "pos_embed_max_size": 384,
+    "qk_norm": "rms_norm",
+    "dual_attention_layers": list(range(13)),
+}
+MODELOPT = """
+import sys, onnx
+from modelopt.onnx.export import NVFP4QuantExporter
+model = NVFP4QuantExporter.process_model(onnx.load(sys.argv[1], load_external_data=True))
+onnx.save(model, sys.argv[2], save_as_external_data=True, all_tensors_to_one_file=True, location="model.onnx_data", size_threshold=1024)
+"""
+COMPILE = """
+import json, sys
+from pathlib import Path
+from graphfix.validate.compile import compile_model
+found = compile_model(Path(sys.argv[1]), "sm120", {k: tuple(v) for k, v in json.loads(sys.argv[2]).items()})
+print(found)
+sys.exit(0 if found.ok else 1)
+"""
+
+
+def measure(name: str, command: list[str]) -> dict[str, Any]:
+    """Run a process; its seconds, and the largest resident size of it and its children together."""
+    import psutil
+
+    print(f"{name}: {' '.join(command)[:160]}", flush=True)
+    began = time.perf_counter()
+    process = subprocess.Popen(command)
+    peak, stop = 0, threading.Event()
+
+    def sample() -> None:
+        nonlocal peak
+        watched = psutil.Process(process.pid)
+        while not stop.wait(0.05):
+            try:
+                peak = max(peak, sum(p.memory_info().rss for p in (watched, *watched.children(recursive=True))))
+            except psutil.Error:
+                continue
+
+    watcher = threading.Thread(target=sample, daemon=True)
+    watcher.start()
+    code = process.wait()
+    stop.set()
+    watcher.join()
+    found = {"name": name, "seconds": round(time.perf_counter() - began, 1), "peak_mb": peak >> 20, "ok": code == 0}
+    print(json.dumps(found), flush=True)
+    return found
+
+
+def size(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.glob("model.onnx*"))
+
+
+def run(given: argparse.Namespace) -> dict[str, Any]:
+    work: Path = given.work
+    work.mkdir(parents=True, exist_ok=True)
+    model = given.model
+    if model is None:
+        model = work / "sd35_medium"
+        model.mkdir(exist_ok=True)
+        (model / "config.json").write_text(json.dumps(SD35_MEDIUM, indent=1))
+    raw, fixed, theirs = work / "raw", work / "fixed", work / "modelopt"
+    for folder in (fixed, theirs):
+        folder.mkdir(exist_ok=True)
+    python, steps = sys.executable, []
+    if not given.only_modelopt:
+        asked = ["--format", "nvfp4", "--mha", "fp8", "--random-weights", "0", "--steps", "8", "--device", given.device, "--raw"]
+        steps.append(measure("quantize and export", [python, "-m", "graphfix", "quantize", str(model), *asked, "-o", str(raw)]))
+        steps.append(measure("apply trtrtx", [python, "-m", "graphfix", "apply", str(raw / "model.onnx"), "-o", str(fixed / "model.onnx")]))
+        shapes = json.loads((raw / "manifest.json").read_text())["shapes"]
+        steps.append(measure("compile for SM120", [python, "-c", COMPILE, str(fixed / "model.onnx"), json.dumps(shapes)]))
+    if not given.skip_modelopt:
+        steps.append(measure("ModelOpt's exporter", [python, "-c", MODELOPT, str(raw / "model.onnx"), str(theirs / "model.onnx")]))
+    manifest = json.loads((raw / "manifest.json").read_text())
+    return {
+        "machine": {"gpu": gpu(), "cpus": os.cpu_count(), "python": platform.python_version(), **manifest["versions"]},
+        "layers": {key: len(value) for key, value in manifest["layers"].items()},
+        "stages": manifest["stages"],
+        "steps": steps,
+        "bytes": {"raw": size(raw), "fixed": size(fixed), "modelopt": size(theirs)},
+        "noise": manifest["quantization_noise"],
+    }
+
+
+def gpu() -> str:
+    import torch
+
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--device", default="cuda")
+    parser.add_argument("--model", type=Path)
+    parser.add_argument("--skip-modelopt", action="store_true")
+    parser.add_argument("--only-modelopt", action="store_true")
+    parser.add_argument("--json", type=Path)
+    given = parser.parse_args()
+    found = run(given)
+    text = json.dumps(found, indent=1)
+    print(text)
+    if given.json is not None:
+        given.json.write_text(text + "\n")
+    return 0 if all(step["ok"] for step in found["steps"]) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
