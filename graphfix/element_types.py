@@ -36,6 +36,9 @@ FROM_ATTRIBUTE: Mapping[str, tuple[str, DT | None]] = {
     "RandomUniformLike": ("dtype", None),
 }
 
+# How many operators that only move elements are looked through. Exporters leave one or two; a longer chain, or a ring, is nobody's weight.
+MOST_MOVES = 32
+
 QDQ = frozenset({"QuantizeLinear", "DequantizeLinear"})
 FLOATS = frozenset({DT.FLOAT, DT.FLOAT16, DT.BFLOAT16, DT.DOUBLE})
 
@@ -246,7 +249,10 @@ def _from_subgraph(node: ir.Node, port: int, types: Types, graphs: tuple[ir.Grap
 
 def comes_from_dequantize(value: ir.Value) -> bool:
     """Whether a value is a DequantizeLinear's output, seen through operators that only move elements."""
-    while (producer := value.producer()) is not None:
+    for _ in range(MOST_MOVES):
+        producer = value.producer()
+        if producer is None:
+            return False
         if producer.op_type == "DequantizeLinear":
             return True
         if producer.op_type not in {"Transpose", "Reshape", "Squeeze", "Unsqueeze", "Flatten", "Identity", "Slice"}:

@@ -21,19 +21,23 @@ def fixed_axes(value: ir.Value, types: Types) -> set[tuple[int, int]]:
         value: The input; its rank must be known for anything to be found.
         types: Of the whole model, see `graphfix.inference.infer`.
     """
-    return set(_fixed_axes(value, value, types))
+    return set(_fixed_axes(value, types))
 
 
-def _fixed_axes(entry: ir.Value, value: ir.Value, types: Types) -> Iterator[tuple[int, int]]:
-    """Axes of a graph input whose size an operator behind it fixes by its weight."""
+def _fixed_axes(entry: ir.Value, types: Types) -> Iterator[tuple[int, int]]:
     rank = len(entry.shape) if entry.shape is not None else 0
-    for user, index in value.uses():
-        if user.op_type in SAME_SHAPE and user.domain in {"", DOMAIN} and index == 0:
-            yield from _fixed_axes(entry, user.outputs[0], types)
-        elif not user.domain and index == 0:
-            axis, size = _by_weight(user, rank, types)
-            if size is not None and -rank <= axis < rank:
-                yield axis % rank, size
+    pending, seen = [entry], {entry}
+    while pending:
+        for user, index in pending.pop().uses():
+            if index:
+                continue
+            if user.op_type in SAME_SHAPE and user.domain in {"", DOMAIN}:
+                pending += {user.outputs[0]} - seen
+                seen.add(user.outputs[0])
+            elif not user.domain:
+                axis, size = _by_weight(user, rank, types)
+                if size is not None and -rank <= axis < rank:
+                    yield axis % rank, size
 
 
 def _by_weight(node: ir.Node, rank: int, types: Types) -> tuple[int, int | None]:

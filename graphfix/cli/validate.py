@@ -100,7 +100,7 @@ def validate_command(
         io.write_text(output_file, text)
         typer.echo(report.verdict())
     else:
-        typer.echo(text, nl=False)
+        typer.echo(terminal.plain(text) if format == "text" else text, nl=False)
     if not report.passed:
         raise typer.Exit(1)
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path, PurePosixPath
 
 import onnx_ir as ir
 
 from graphfix.errors import ModelError
+from graphfix.io import names
 from graphfix.io.files import mentioned
 from graphfix.io.proto import external_tensors
 
@@ -113,9 +114,7 @@ def _short(tensor: ir.ExternalTensor, name: str, location: str, size: int) -> Da
 
 
 def _data_file_size(base: Path, location: str, name: str) -> int | DataFault:
-    parts = (*PurePosixPath(location).parts, *PureWindowsPath(location).parts)
-    absolute = PurePosixPath(location).is_absolute() or bool(PureWindowsPath(location).drive or PureWindowsPath(location).root)
-    if absolute or ".." in parts or not location:
+    if names.leaves_folder(location):
         return DataFault(
             OUTSIDE,
             location,
@@ -125,19 +124,22 @@ def _data_file_size(base: Path, location: str, name: str) -> int | DataFault:
             "ONNX allows only paths relative to the model, without '..'",
             "load the model where it was made and save it again with its data beside it",
         )
+    reserved = names.unusable(location)
+    if reserved:
+        return DataFault(OUTSIDE, location, name, f"external data {location} cannot be opened on Windows", f"tensor {name!r}", reserved)
     path = base / location
     try:
         real = path.resolve(strict=True)
         info = real.stat()
-    except (OSError, RuntimeError) as error:
+    except (OSError, RuntimeError, ValueError) as error:  # a link to itself; a NUL in the name
         return DataFault(
             MISSING,
             location,
             name,
-            f"external data is missing: {location}",
+            f"external data is missing: {location[:200]}",
             f"tensor {name!r}",
             f"no such file in the model's folder ({type(error).__name__})",
-            f"put {PurePosixPath(location).name} beside the model",
+            names.respelled(location, base) or f"put {PurePosixPath(location).name[:200]} beside the model",
         )
     if not real.is_relative_to(base):
         return DataFault(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import stat
 from pathlib import Path
 
 import google.protobuf.message
@@ -10,6 +11,7 @@ import onnx
 import onnx_ir as ir
 
 from graphfix.errors import ModelError, UsageError
+from graphfix.io import guard
 from graphfix.io.external import audit
 from graphfix.io.proto import SOURCE, Source, from_proto
 
@@ -32,6 +34,8 @@ def load(path: str | Path, *, check_data: bool = True) -> ir.Model:
     try:
         proto.ParseFromString(blob)
     except google.protobuf.message.DecodeError as error:
+        if guard.too_deep(blob):
+            raise ModelError(f"{path} is nested too deep", why="protobuf reads 100 messages within each other, about 33 graphs") from error
         raise ModelError(f"{path} is not an ONNX model, or it is cut off", why=f"protobuf says: {error}") from error
     if not proto.HasField("graph"):
         raise ModelError(f"{path} is not an ONNX model", why="it holds no graph")
@@ -48,6 +52,11 @@ def load(path: str | Path, *, check_data: bool = True) -> ir.Model:
 
 def _read(path: Path) -> bytes:
     try:
+        info = path.stat()
+        if not stat.S_ISREG(info.st_mode) and not path.is_dir():
+            raise ModelError(f"{path} is not a regular file")
+        if info.st_size >= 2**31:
+            raise ModelError(f"{path} has {info.st_size:,} bytes", why="protobuf reads less than 2 GB", hint="save it with external data")
         return path.read_bytes()
     except FileNotFoundError as error:
         raise UsageError(f"no file {path}", hint="check the path") from error

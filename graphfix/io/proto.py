@@ -12,6 +12,7 @@ import onnx
 import onnx_ir as ir
 
 from graphfix.errors import GraphfixError, ModelError
+from graphfix.io import guard
 from graphfix.model import ALIAS, DEFAULT_DOMAIN, DUPLICATES, SPARSE, TRAINING, scopes
 
 PROVENANCE = "graphfix.provenance"
@@ -34,6 +35,7 @@ def from_proto(proto: onnx.ModelProto, name: str = "the model") -> ir.Model:
     Raises:
         ModelError: The proto is malformed.
     """
+    guard.check(proto, name)
     try:
         model = ir.serde.deserialize_model(proto)
     except ir.serde.SerdeError as error:
@@ -125,9 +127,15 @@ def read_provenance(model: ir.Model) -> list[dict[str, Any]]:
     """The entries that graphfix wrote into the model's metadata, oldest first."""
     try:
         entries = json.loads(model.metadata_props.get(PROVENANCE, "[]"))
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):  # somebody else's text: no JSON, a number of 5,000 digits, 100,000 brackets
         return []
-    return entries if isinstance(entries, list) else []
+    return [entry for entry in entries if _ours(entry)] if isinstance(entries, list) else []
+
+
+def _ours(entry: object) -> bool:
+    """Whether an entry has the form that `add_provenance` is given."""
+    passes = entry.get("passes") if isinstance(entry, dict) else None
+    return isinstance(passes, list) and all(isinstance(text, str) for text in passes)
 
 
 def add_provenance(model: ir.Model, entry: dict[str, Any]) -> None:
