@@ -15,7 +15,7 @@ import onnx.defs
 import onnx_ir as ir
 
 from graphfix.facts.trt_ops import CONTRACTS, DOMAIN, element_type
-from graphfix.model import DEFAULT_DOMAIN, constant_tensor, int_attribute, opset_version, scopes, subgraphs, tensor_type
+from graphfix.model import DEFAULT_DOMAIN, constant_tensor, int_attribute, operand, opset_version, result, scopes, subgraphs, tensor_type
 
 DT = ir.DataType
 
@@ -218,7 +218,7 @@ def _output_type(node: ir.Node, port: int, types: Types, graphs: tuple[ir.Graph,
         number = int_attribute(node, name, 0)
         return DT(number) if number else (default or first if node.op_type != "Cast" else None)
     if node.op_type == "Constant":
-        tensor = constant_tensor(node.outputs[0])
+        tensor = constant_tensor(result(node))
         return tensor.dtype if tensor is not None else None
     if node.op_type == "ConstantOfShape":
         value = node.attributes.get("value")
@@ -257,7 +257,7 @@ def comes_from_dequantize(value: ir.Value) -> bool:
             return True
         if producer.op_type not in {"Transpose", "Reshape", "Squeeze", "Unsqueeze", "Flatten", "Identity", "Slice"}:
             return False
-        first = producer.inputs[0]
+        first = operand(producer)
         if first is None:
             return False
         value = first

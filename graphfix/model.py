@@ -199,6 +199,16 @@ def constant(value: ir.Value | None, limit: int = 1 << 20) -> np.ndarray | None:
     return array
 
 
+def operand(node: ir.Node, index: int = 0) -> ir.Value | None:
+    """An input of a node; None where it is left out or the node has fewer, as nodes of broken files may."""
+    return node.inputs[index] if index < len(node.inputs) else None
+
+
+def result(node: ir.Node, index: int = 0) -> ir.Value | None:
+    """An output of a node; None where the node has fewer."""
+    return node.outputs[index] if index < len(node.outputs) else None
+
+
 def int_attribute(node: ir.Node, name: str, default: int | None = None) -> int | None:
     """An integer attribute, its default where absent; None for a reference to a function's attribute."""
     attr = node.attributes.get(name)

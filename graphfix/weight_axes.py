@@ -32,8 +32,8 @@ def _fixed_axes(entry: ir.Value, types: Types) -> Iterator[tuple[int, int]]:
             if index:
                 continue
             if user.op_type in SAME_SHAPE and user.domain in {"", DOMAIN}:
-                pending += {user.outputs[0]} - seen
-                seen.add(user.outputs[0])
+                pending += {*user.outputs[:1]} - seen
+                seen.update(user.outputs[:1])
             elif not user.domain:
                 axis, size = _by_weight(user, rank, types)
                 if size is not None and -rank <= axis < rank:

@@ -14,7 +14,7 @@ import onnx_ir as ir
 
 from graphfix.errors import ModelError
 from graphfix.io import names
-from graphfix.io.files import mentioned
+from graphfix.io.files import mentioned, stamp
 from graphfix.io.proto import external_tensors
 
 MISSING, OUTSIDE, SHORT = "missing", "outside", "short"
@@ -45,9 +45,10 @@ class DataFault:
 
 @dataclass
 class Audit:
-    """What was found: the size of each data file that is there, in order of first use, and the faults."""
+    """What was found: size and stamp of each data file that is there, in order of first use, and the faults."""
 
     sizes: dict[str, int] = field(default_factory=dict)
+    stamps: dict[str, tuple[int, ...]] = field(default_factory=dict)
     faults: list[DataFault] = field(default_factory=list)
 
     def refuse(self) -> None:
@@ -72,12 +73,12 @@ def audit(model: ir.Model, base: Path, source: Path | None = None) -> Audit:
         location, name = os.fspath(tensor.location), tensor.name or ""
         tensor.base_dir = str(base)
         if location not in found.sizes and location not in bad:
-            size = _data_file_size(base, location, name)
-            if isinstance(size, DataFault):
-                found.faults.append(size)
+            info = _data_file(base, location, name)
+            if isinstance(info, DataFault):
+                found.faults.append(info)
                 bad.add(location)
             else:
-                found.sizes[location] = size
+                found.sizes[location], found.stamps[location] = info.st_size, stamp(info)
         if location in bad:
             continue
         fault = _short(tensor, name, location, found.sizes[location])
@@ -113,7 +114,7 @@ def _short(tensor: ir.ExternalTensor, name: str, location: str, size: int) -> Da
     return None
 
 
-def _data_file_size(base: Path, location: str, name: str) -> int | DataFault:
+def _data_file(base: Path, location: str, name: str) -> os.stat_result | DataFault:
     if names.leaves_folder(location):
         return DataFault(
             OUTSIDE,
@@ -153,7 +154,7 @@ def _data_file_size(base: Path, location: str, name: str) -> int | DataFault:
         )
     if not real.is_file():
         return DataFault(MISSING, location, name, f"external data {location} is not a regular file", f"tensor {name!r}")
-    return info.st_size
+    return info
 
 
 def _overlaps(location: str, taken: list[tuple[int, int, str]]) -> Iterator[DataFault]:

@@ -22,6 +22,7 @@ from graphfix.ports import ports_of
 
 # The largest backbones have some 20,000 nodes: a hundred times that is not a model, and each part takes about a kilobyte of memory.
 MOST_PARTS = 2_000_000
+MOST_OPSET = 1000  # of the default domain, which counts to 28 after ten years
 MOST_DIMENSIONS = 64  # numpy's own limit
 MOST_DEPTH = 64  # graphs within graphs, functions that call functions
 MOST_FUNCTIONS = 10_000  # onnx's own limit
@@ -46,6 +47,7 @@ class _Guard:
         self.proto, self.name, self.parts = proto, name, 0
         self.functions = {(f.domain, f.name) for f in proto.functions}
         self.calls: dict[tuple[str, str], Counter[tuple[str, str]]] = {}
+        self.devices = {c.name for c in proto.configuration}
         self.nodes: Counter[tuple[str, str]] = Counter()
 
     def refuse(self, what: str, where: str = "", why: str = "") -> ModelError:
@@ -79,8 +81,11 @@ class _Guard:
         found = {}
         for entry in entries:
             self._words(entry.domain, where=where)
-            if entry.version < 1:
-                raise self.refuse(f"opset {entry.version} of domain {entry.domain!r}: opsets begin at 1", where)
+            most = MOST_OPSET if entry.domain in {DEFAULT_DOMAIN, ALIAS} else 2**31 - 1
+            if not 1 <= entry.version <= most:
+                raise self.refuse(
+                    f"there is no opset {entry.version} of domain {entry.domain!r}", where, f"opsets are numbered 1 to {most:,}"
+                )
             found[DEFAULT_DOMAIN if entry.domain == ALIAS else entry.domain] = entry.version
         return found
 
@@ -144,6 +149,12 @@ class _Guard:
         if local:
             self.calls.setdefault(owner, Counter())[domain, op_type] += 1
         ports = None if local else ports_of(domain, op_type, opset_version(imports, domain) or 0)
+        for device in node.device_configurations:
+            if device.configuration_id not in self.devices or not device.configuration_id:
+                raise self.refuse(f"the device configuration {device.configuration_id!r} is not defined", place)
+            for spec in device.sharding_spec:
+                if spec.tensor_name not in {*inputs, *outputs} or not spec.tensor_name:
+                    raise self.refuse(f"a sharding of {spec.tensor_name!r}, which the node neither reads nor makes", place)
         seen = set()
         for attribute in node.attribute:
             name, kind = attribute.name, attribute.type
@@ -151,6 +162,8 @@ class _Guard:
             if name in seen:
                 raise self.refuse(f"attribute {name!r} is given twice", place)
             seen.add(name)
+            if kind == Kind.UNDEFINED:
+                raise self.refuse(f"attribute {name!r} has no kind", place)
             if ports is not None and name in ports.attributes and ports.attributes[name] != kind:
                 wanted, found = Kind.AttributeType.Name(ports.attributes[name]), Kind.AttributeType.Name(kind)
                 raise self.refuse(f"attribute {name} of {op_type} is {found}, not {wanted}", place)

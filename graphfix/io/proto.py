@@ -22,11 +22,15 @@ DECLARED = "graphfix.initializers_with_value_info"  # key of ir.Graph.meta
 
 @dataclass(frozen=True)
 class Source:
-    """Where a model came from: its path, the digest of the header, and the data files it refers to."""
+    """Where a model came from: its path, the digest of the header, the data files it refers to, and what identifies each of these files.
+
+    ``stamps`` has (file, `graphfix.io.files.stamp`) for the model first, then for its data files.
+    """
 
     path: Path
     sha256: str
     data_files: tuple[str, ...]
+    stamps: tuple[tuple[str, tuple[int, ...]], ...] = ()
 
 
 def from_proto(proto: onnx.ModelProto, name: str = "the model") -> ir.Model:
@@ -89,14 +93,17 @@ def to_proto(model: ir.Model) -> onnx.ModelProto:
 
     Raises:
         GraphfixError: A tensor that is computed on demand could not be.
+        ModelError: The model holds something that ONNX cannot.
     """
     try:
         proto = ir.to_proto(model)
     except ir.serde.SerdeError as error:
-        cause: BaseException | None = error
-        while cause is not None and not isinstance(cause, GraphfixError):
+        cause: BaseException = error
+        while cause.__cause__ is not None and not isinstance(cause, GraphfixError):
             cause = cause.__cause__
-        raise cause or error from error
+        if isinstance(cause, GraphfixError):
+            raise cause from error
+        raise ModelError("the model cannot be written", why=f"{type(cause).__name__}: {cause}") from error
     proto.training_info.extend(model.meta.get(TRAINING, ()))
     for graph, graph_proto in _pair_graphs(model.graph, proto.graph):
         graph_proto.sparse_initializer.extend(graph.meta.get(SPARSE, {}).values())
