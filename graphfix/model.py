@@ -210,11 +210,21 @@ def result(node: ir.Node, index: int = 0) -> ir.Value | None:
 
 
 def int_attribute(node: ir.Node, name: str, default: int | None = None) -> int | None:
-    """An integer attribute, its default where absent; None for a reference to a function's attribute."""
+    """An integer attribute, its default where absent; None for a reference to a function's attribute.
+
+    Raises:
+        ModelError: It is of another kind, as it may be where no schema says what it is.
+    """
     attr = node.attributes.get(name)
     if attr is None:
         return default
-    return None if attr.is_ref() else attr.as_int()
+    if attr.is_ref():
+        return None
+    if attr.type != ir.AttributeType.INT:
+        raise ModelError(
+            f"attribute {name} of {operator(node)} is {attr.type.name}, not INT", where=_label(node), hint="export the model again"
+        )
+    return attr.as_int()
 
 
 def tensor_type(value: ir.Value) -> ir.DataType | None:

@@ -56,12 +56,11 @@ class _Guard:
 
     def run(self) -> None:
         proto = self.proto
-        self._words(proto.producer_name, proto.producer_version, proto.domain, where="model")
+        self._words(proto.producer_name, proto.producer_version, proto.domain, proto.doc_string, where="model")
         if len(proto.functions) > MOST_FUNCTIONS:
             raise self.refuse(f"{len(proto.functions):,} local functions, at most {MOST_FUNCTIONS:,} are possible")
         self._many(len(proto.functions) + len(proto.metadata_props) + len(proto.opset_import))
-        for entry in proto.metadata_props:
-            self._words(entry.key, entry.value, where="metadata_props")
+        self._notes(proto, "model")
         imports = self._imports(proto.opset_import, "model")
         self._body(proto.graph, imports, ("", ""))
         twice = _first_twice((f.domain, f.name, f.overload) for f in proto.functions)
@@ -69,7 +68,14 @@ class _Guard:
             raise self.refuse(f"the function {twice[0]}::{twice[1]} is defined twice")
         for function in proto.functions:
             where = f"function {function.domain!r}::{function.name!r}"
-            self._words(function.domain, function.name, *function.input, *function.output, where=where)
+            self._words(
+                function.domain, function.name, function.overload, *function.input, *function.output, *function.attribute, where=where
+            )
+            self._notes(function, where)
+            for info in function.value_info:
+                self._words(info.name, where=where)
+                self._notes(info, where)
+                self._type(info.type, where)
             self._function(function, {**imports, **self._imports(function.opset_import, where)}, where)
         for row in proto.training_info:
             for graph in (row.initialization, row.algorithm):
@@ -88,6 +94,12 @@ class _Guard:
                 )
             found[DEFAULT_DOMAIN if entry.domain == ALIAS else entry.domain] = entry.version
         return found
+
+    def _notes(self, holder: Any, where: str) -> None:
+        """The texts that a message carries beside what it says."""
+        self._words(holder.doc_string, where=where)
+        for entry in holder.metadata_props:
+            self._words(entry.key, entry.value, where=where)
 
     def _many(self, parts: int) -> None:
         self.parts += parts
@@ -108,8 +120,14 @@ class _Guard:
                 raise self.refuse(f"graphs are nested more than {MOST_DEPTH} deep", where)
             self._many(len(graph.node) + len(graph.input) + len(graph.output) + len(graph.initializer) + len(graph.value_info))
             self._words(graph.name, where=where)
+            self._notes(graph, where)
+            for row in graph.quantization_annotation:
+                self._words(
+                    row.tensor_name, *(word for entry in row.quant_parameter_tensor_names for word in (entry.key, entry.value)), where=where
+                )
             for info in (*graph.input, *graph.output, *graph.value_info):
                 self._words(info.name, where=where)
+                self._notes(info, where)
                 self._type(info.type, f"{where}, value {info.name!r}")
             for tensor in graph.initializer:
                 self._tensor(tensor, where)
@@ -138,7 +156,8 @@ class _Guard:
     ) -> Iterator[tuple[str, onnx.GraphProto]]:
         inputs, outputs, op_type, domain, label = node.input, node.output, node.op_type, node.domain, node.name
         self._many(len(inputs) + len(outputs) + len(node.attribute) + len(node.metadata_props))
-        self._words(op_type, domain, label, *inputs, *outputs, where=where)
+        self._words(op_type, domain, label, node.overload, *inputs, *outputs, where=where)
+        self._notes(node, where)
         place = f"{where}, {label or f'node {index}'} ({op_type})" if where != "main graph" else f"{label or f'node {index}'} ({op_type})"
         if not op_type:
             raise self.refuse("a node has no operator", place)
@@ -158,7 +177,7 @@ class _Guard:
         seen = set()
         for attribute in node.attribute:
             name, kind = attribute.name, attribute.type
-            self._words(name, attribute.ref_attr_name, where=place)
+            self._words(name, attribute.ref_attr_name, attribute.doc_string, where=place)
             if name in seen:
                 raise self.refuse(f"attribute {name!r} is given twice", place)
             seen.add(name)
@@ -175,6 +194,8 @@ class _Guard:
                 self._tensor(attribute.t, place)
             elif kind in GRAPH_KINDS:
                 graphs = [attribute.g] if kind == Kind.GRAPH else attribute.graphs
+                if not graphs:
+                    raise self.refuse(f"attribute {name!r} is a list of no graphs", place)
                 yield from ((f"{label or index}/{name}", graph) for graph in graphs)
             else:
                 self._rest(attribute, kind, place)
@@ -207,6 +228,7 @@ class _Guard:
 
     def _type(self, given: onnx.TypeProto, place: str) -> None:
         while True:
+            self._words(given.denotation, where=place)
             kind = given.WhichOneof("value")
             if kind == "tensor_type" or kind == "sparse_tensor_type":
                 found = given.tensor_type if kind == "tensor_type" else given.sparse_tensor_type
@@ -223,12 +245,13 @@ class _Guard:
         if len(dims) > MOST_DIMENSIONS:
             raise self.refuse(f"{len(dims):,} dimensions, at most {MOST_DIMENSIONS} are possible", place)
         for dim in dims:
-            self._words(dim.dim_param, where=place)
+            self._words(dim.dim_param, dim.denotation, where=place)
             if dim.dim_value < 0:
                 raise self.refuse(f"a dimension of {dim.dim_value} is negative", place)
 
     def _tensor(self, tensor: onnx.TensorProto, where: str) -> None:
         self._words(tensor.name, where=where)
+        self._notes(tensor, where)
         place, dims = f"{where}, tensor {tensor.name!r}" if where != "main graph" else f"tensor {tensor.name!r}", tensor.dims
         if tensor.data_type not in _TYPES:
             raise self.refuse(f"{tensor.data_type} is no element type", place)
@@ -250,9 +273,9 @@ class _Guard:
         for entry in tensor.external_data:
             self._words(entry.key, entry.value, where=place)
             if entry.key in {"offset", "length"}:
-                text = entry.value.lstrip("-")
+                text = entry.value
                 if not (text.isascii() and text.isdecimal() and len(text) <= 20):
-                    raise self.refuse(f"the {entry.key} of its external data is {entry.value[:40]!r}, not a number", place)
+                    raise self.refuse(f"the {entry.key} of its external data is {text[:40]!r}, not a number", place)
         twice = _first_twice(entry.key for entry in tensor.external_data)
         if twice is not None:
             raise self.refuse(f"its external data have two entries {twice!r}", place)

@@ -82,6 +82,8 @@ def _pair_graphs(graph: ir.Graph, proto: onnx.GraphProto) -> Iterator[tuple[ir.G
         yield graph, proto
         for node, node_proto in zip(graph, proto.node, strict=True):
             for attribute in node_proto.attribute:
+                if attribute.ref_attr_name:
+                    continue
                 if attribute.type == onnx.AttributeProto.GRAPH:
                     pending.append((node.attributes[attribute.name].as_graph(), attribute.g))
                 elif attribute.type == onnx.AttributeProto.GRAPHS:

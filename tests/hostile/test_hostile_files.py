@@ -2,6 +2,7 @@
 
 import importlib.util
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,7 @@ ALONE = sorted(set(Registry.load().names()) - {p.rstrip("0123456789") for p in R
 READING = (["inspect", "m.onnx"], ["lint", "m.onnx", "--target", "sm120", "--ort", "1.30"], ["diff", "m.onnx", "../good/m.onnx"])
 VERBS = (*READING, ["apply", "m.onnx", "-o", "o.onnx"], ["validate", "m.onnx", "--tier", "check", "--format", "junit"])
 # Where Python keeps its own files, and the folders that child processes get theirs from.
+TEMPORARY = f"{tempfile.gettempdir()}/tmp"
 OWN = (sys.prefix, sys.base_prefix, str(Path(__file__).parents[2]), "/proc", "/dev/null", "/usr/lib", "/sys")
 
 
@@ -47,7 +49,11 @@ def hold(found, folder, arguments):
     assert "this is an error in the" not in found["err"], told
     assert found["extra"] <= BASE + MULTIPLE * size_of(folder), f"{told}{found['extra'] / 1e6:.0f} MB for {size_of(folder):,} bytes"
     mine = (str(folder), str(folder.parent / "good"), *OWN)
-    strange = [p for p in found["touched"] if not p.startswith(mine) and not p.startswith(("/tmp/tmp", str(Path.home() / ".cache")))]
+    strange = [
+        p
+        for p in found["touched"]
+        if not p.startswith(mine) and Path(p).parent != Path(tempfile.gettempdir()) and not p.startswith(TEMPORARY)
+    ]
     assert not strange, f"{told}\ntouched {strange}"
     assert "\x1b" not in found["out"] + found["err"], told
     assert not any(line.lstrip().startswith("::") for line in (found["out"] + found["err"]).splitlines()), told

@@ -1,6 +1,6 @@
-"""Run many command lines of graphfix cheaply, each in a process of its own with limits and with its file accesses recorded.
+"""Run many command lines of graphfix cheaply, each in a process of its own, with limits and a record of the files touched.
 
-Started as ``python zygote.py``, it imports graphfix once and forks for each job: a line of JSON on stdin, a line of JSON on stdout. POSIX only.
+Started as ``python zygote.py``, it imports graphfix once and forks for each job: a line of JSON on stdin, another on stdout. Linux only.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import signal
 import sys
 import time
 import traceback
+from importlib import import_module
 from pathlib import Path
 
 WRITES = {"os.remove", "os.rename", "os.mkdir", "os.rmdir", "os.truncate", "os.link", "os.symlink"}
@@ -67,7 +68,13 @@ def _child(job: dict[str, object], pipe: int) -> None:
 
     def note(event: str, arguments: tuple[object, ...]) -> None:
         if event == "open" or event in WRITES:
-            touched.update(os.path.abspath(os.fsdecode(a)) for a in arguments[:2] if isinstance(a, str | bytes) and a not in {"r", "rb"})
+            touched.update(
+                os.path.abspath(  # noqa: PTH100 - links are not to be followed
+                    os.fsdecode(a)
+                )
+                for a in arguments[:2]
+                if isinstance(a, str | bytes) and a not in {"r", "rb"}
+            )
 
     sys.addaudithook(note)
     code: object = 0
@@ -77,7 +84,7 @@ def _child(job: dict[str, object], pipe: int) -> None:
         main()
     except SystemExit as error:
         code = error.code or 0
-    except BaseException:
+    except BaseException:  # noqa: BLE001 - a traceback is what the tests look for
         code = "traceback"
         err.write(traceback.format_exc())
     answer = {"code": code, "out": out.getvalue(), "err": err.getvalue(), "touched": sorted(touched), "extra": _peak() - before}
@@ -87,18 +94,9 @@ def _child(job: dict[str, object], pipe: int) -> None:
 
 
 if __name__ == "__main__":
-    import graphfix.api
-    import graphfix.cli
-    import graphfix.config
-    import graphfix.difference
-    import graphfix.lints.run
-    import graphfix.report.findings
-    import graphfix.report.render
-    import graphfix.report.summary
-    import graphfix.validate.gate
+    for module in ("api", "cli", "config", "difference", "lints.run", "report.findings", "report.render", "report.sarif", "validate.gate"):
+        import_module(f"graphfix.{module}")
     from graphfix.registry import Registry
-
-    import graphfix.report.sarif
 
     for name in (registry := Registry.load()).names():
         registry.pass_class(name)
