@@ -186,6 +186,8 @@ class _Guard:
             if ports is not None and name in ports.attributes and ports.attributes[name] != kind:
                 wanted, found = Kind.AttributeType.Name(ports.attributes[name]), Kind.AttributeType.Name(kind)
                 raise self.refuse(f"attribute {name} of {op_type} is {found}, not {wanted}", place)
+            if attribute.ref_attr_name and kind in GRAPH_KINDS:
+                raise self.refuse(f"attribute {name} refers to a graph of the function, which graphfix cannot carry", place)
             if attribute.ref_attr_name or kind <= Kind.STRING:
                 if name == FROM_ATTRIBUTE.get(op_type, ("",))[0] and kind == Kind.INT and not domain:
                     self._element(attribute, op_type, place)
@@ -292,6 +294,11 @@ class _Guard:
                 held, needed, unit = 0, -(-size * kind.bitwidth // 8), "bytes"
         if held != needed:
             raise self.refuse(f"the tensor holds {held:,} {unit}, its shape needs {needed:,}", place)
+        if kind.bitwidth == 6:  # the one width with bits that must be zero
+            try:
+                ir.serde.TensorProtoTensor(tensor).tobytes()
+            except ValueError as error:
+                raise self.refuse("the tensor's numbers are not of its type", place, str(error)) from error
 
     def _inlined(self) -> None:
         """How many nodes there are once functions are written out; depth-first without recursion, callees before callers."""
@@ -351,7 +358,7 @@ def _typed(tensor: onnx.TensorProto, kind: ir.DataType) -> int:
 def _entries_needed(kind: ir.DataType, size: int) -> int:
     if kind in _COMPLEX:
         return 2 * size
-    return -(-size * kind.bitwidth // 8) if kind.bitwidth < 8 else size
+    return -(-size * kind.bitwidth // 8) if kind.bitwidth < 6 else size  # narrow numbers are packed; those of 6 bits are not
 
 
 def too_deep(blob: bytes) -> bool:

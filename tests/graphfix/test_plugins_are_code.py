@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -37,22 +38,14 @@ def run(*command, cwd):
     return done.returncode, done.stdout + done.stderr
 
 
-SCRIPT = shutil.which("graphfix", path=os.path.dirname(sys.executable))
+SCRIPT = shutil.which("graphfix", path=str(Path(sys.executable).parent))
 STARTS = [pytest.param([SCRIPT], id="graphfix"), pytest.param([sys.executable, "-m", "graphfix"], id="python -m graphfix")]
 
 
 @pytest.mark.parametrize("start", STARTS)
 @pytest.mark.parametrize(
     "verb",
-    [
-        ["passes"],
-        ["lint", "M"],
-        ["apply", "M", "--dry-run"],
-        ["inspect", "M"],
-        ["validate", "M", "--tier", "check"],
-        ["explain"],
-        ["doctor"],
-    ],
+    [["passes"], ["lint", "M"], ["validate", "M", "--tier", "check"]],
     ids=lambda v: v[0],
 )
 def test_nothing_in_the_working_directory_is_run(trap, start, verb):
