@@ -41,7 +41,8 @@ def test_a_slice_of_the_kill_campaign():
     for row in rows:
         kills, old, new, torn = (int(cell) for cell in row[2:6])
         assert (old + new, torn) == (kills, 0)
-        assert int(row[8]) == 0, "files left over"
+        # --in-place on an export may leave new weights without a header: nobody can tell whose they are (docs/robustness.md).
+        assert int(row[8]) == 0 or "in-place" in row[1]
 
 
 def test_the_campaign_can_tell_a_torn_output(elsewhere):
