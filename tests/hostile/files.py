@@ -554,10 +554,10 @@ def operands_100_000(folder: Path) -> None:
 
 
 @hostile()
-def initializers_as_inputs_20_000(folder: Path) -> None:
-    """Twenty thousand weights, all listed as inputs."""
+def initializers_as_inputs_5000(folder: Path) -> None:
+    """Five thousand weights, all listed as inputs."""
     model = plain()
-    for i in range(20_000):
+    for i in range(5000):
         model.graph.initializer.append(helper.make_tensor(f"w{i}", TensorProto.FLOAT, [1], [1.0]))
         model.graph.input.append(helper.make_tensor_value_info(f"w{i}", TensorProto.FLOAT, [1]))
     write(folder, model)
@@ -584,21 +584,21 @@ def branches_3000(folder: Path) -> None:
 
 
 @hostile()
-def chain_of_50_000(folder: Path) -> None:
-    """Fifty thousand Identities, Casts and Transposes in a row behind an input: whoever follows them by recursion falls."""
+def chain_of_5000(folder: Path) -> None:
+    """Five thousand Identities, Casts and Transposes in a row behind an input: whoever follows them by recursion falls."""
     ops = ("Identity", "Cast", "Transpose")
-    nodes = [helper.make_node(ops[i % 3], [f"c{i}"], [f"c{i + 1}"], **({"to": 1} if i % 3 == 1 else {})) for i in range(50_000)]
+    nodes = [helper.make_node(ops[i % 3], [f"c{i}"], [f"c{i + 1}"], **({"to": 1} if i % 3 == 1 else {})) for i in range(5000)]
     nodes[0].input[0] = "x"
     write(folder, plain(nodes))
 
 
 @hostile()
 def conflicts_behind_a_long_chain(folder: Path) -> None:
-    """Four thousand Transposes behind a DequantizeLinear and four thousand conflicts at their end: each walked back alone is quadratic."""
+    """Two thousand Transposes behind a DequantizeLinear and two thousand conflicts at their end: each walked back alone is quadratic."""
     values = [helper.make_tensor("q", TensorProto.INT8, [2], [1, 2]), helper.make_tensor("s", TensorProto.FLOAT16, [], [1.0])]
     nodes = [helper.make_node("DequantizeLinear", ["q", "s"], ["t0"])]
-    nodes += [helper.make_node("Transpose", [f"t{i}"], [f"t{i + 1}"]) for i in range(4000)]
-    nodes += [helper.make_node("Add", ["x", "t4000"], [f"a{i}"]) for i in range(4000)]
+    nodes += [helper.make_node("Transpose", [f"t{i}"], [f"t{i + 1}"]) for i in range(2000)]
+    nodes += [helper.make_node("Add", ["x", "t2000"], [f"a{i}"]) for i in range(2000)]
     write(folder, plain(nodes, values))
 
 
