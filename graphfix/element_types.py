@@ -15,7 +15,7 @@ import onnx.defs
 import onnx_ir as ir
 
 from graphfix.facts.trt_ops import CONTRACTS, DOMAIN, element_type
-from graphfix.model import DEFAULT_DOMAIN, constant_tensor, int_attribute, opset_version, scopes, subgraphs, tensor_type
+from graphfix.model import DEFAULT_DOMAIN, constant_tensor, int_attribute, operand, opset_version, result, scopes, subgraphs, tensor_type
 
 DT = ir.DataType
 
@@ -35,6 +35,9 @@ FROM_ATTRIBUTE: Mapping[str, tuple[str, DT | None]] = {
     "RandomUniform": ("dtype", DT.FLOAT),
     "RandomUniformLike": ("dtype", None),
 }
+
+# How many operators that only move elements are looked through. Exporters leave one or two; a longer chain, or a ring, is nobody's weight.
+MOST_MOVES = 32
 
 QDQ = frozenset({"QuantizeLinear", "DequantizeLinear"})
 FLOATS = frozenset({DT.FLOAT, DT.FLOAT16, DT.BFLOAT16, DT.DOUBLE})
@@ -215,7 +218,7 @@ def _output_type(node: ir.Node, port: int, types: Types, graphs: tuple[ir.Graph,
         number = int_attribute(node, name, 0)
         return DT(number) if number else (default or first if node.op_type != "Cast" else None)
     if node.op_type == "Constant":
-        tensor = constant_tensor(node.outputs[0])
+        tensor = constant_tensor(result(node))
         return tensor.dtype if tensor is not None else None
     if node.op_type == "ConstantOfShape":
         value = node.attributes.get("value")
@@ -246,12 +249,15 @@ def _from_subgraph(node: ir.Node, port: int, types: Types, graphs: tuple[ir.Grap
 
 def comes_from_dequantize(value: ir.Value) -> bool:
     """Whether a value is a DequantizeLinear's output, seen through operators that only move elements."""
-    while (producer := value.producer()) is not None:
+    for _ in range(MOST_MOVES):
+        producer = value.producer()
+        if producer is None:
+            return False
         if producer.op_type == "DequantizeLinear":
             return True
         if producer.op_type not in {"Transpose", "Reshape", "Squeeze", "Unsqueeze", "Flatten", "Identity", "Slice"}:
             return False
-        first = producer.inputs[0]
+        first = operand(producer)
         if first is None:
             return False
         value = first

@@ -6,6 +6,7 @@ annotation never becomes its own proof. Declarations are kept for graph inputs a
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
@@ -21,6 +22,12 @@ from graphfix.model import DEFAULT_DOMAIN, subgraphs
 Types = Mapping[ir.Value, ir.TypeAndShape]
 
 _GRAPHS = frozenset({onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS})
+
+# Numbers in one value that inference computes from shapes. A shape has a handful; a Concat of itself, forty times, has 2**40.
+MOST_COMPUTED = 1 << 16
+
+# Operators through which onnx carries the numbers of a value (PartialDataPropagationFunction in onnx/defs).
+CARRYING = frozenset({"Add", "Cast", "Concat", "Gather", "Identity", "Mul", "Slice", "Squeeze", "Sub", "Unsqueeze"})
 
 # Values up to this size (bytes) stay in the header: shape inference reads axes, shapes and repeats from them.
 SMALL = 1024
@@ -74,6 +81,7 @@ def _infer(model: ir.Model) -> Types:
     versions.setdefault(DEFAULT_DOMAIN, versions.pop("ai.onnx", 1))
     functions = {(f.domain, f.name) for f in proto.functions}
     _forget(proto.graph, versions, functions)
+    _growth(proto.graph)
     known = {d.dim_param for v in proto.graph.input for d in v.type.tensor_type.shape.dim if d.dim_param}
     for domain in {node.domain for graph in model.graphs() for node in graph} - versions.keys():
         proto.opset_import.add(domain=domain, version=1)  # inference refuses the whole graph for one missing import
@@ -86,6 +94,34 @@ def _infer(model: ir.Model) -> Types:
     return types
 
 
+def _growth(graph: onnx.GraphProto) -> None:
+    """Refuse a graph in which the numbers that inference carries along multiply."""
+    sizes = {t.name: math.prod(t.dims) for t in graph.initializer if t.data_location != onnx.TensorProto.EXTERNAL}
+    for node in graph.node:
+        made = 0
+        if node.op_type == "Shape":
+            made = 8
+        elif node.op_type == "Constant":
+            made = max((math.prod(a.t.dims) if a.HasField("t") else len(a.ints) for a in node.attribute), default=0)
+        elif node.op_type in CARRYING:
+            given = [sizes.get(name, 0) for name in node.input]
+            made = sum(given) if node.op_type == "Concat" else max(given, default=0)
+            if made > MOST_COMPUTED and node.op_type == "Concat" and all(given):
+                what = "onnx's shape inference cannot work on this graph"
+                raise ModelError(what, where=node.name or node.output[0], why=f"a computed shape grows beyond {MOST_COMPUTED:,} numbers")
+        if made and node.output:
+            sizes[node.output[0]] = made
+
+
+def _shorten(tensor: onnx.TensorProto) -> None:
+    """Leave out the numbers of a constant that is too large to be a shape, so that inference does not make dimensions of them."""
+    if len(tensor.raw_data) > SMALL or math.prod(tensor.dims) > SMALL:
+        for part in ("raw_data", "float_data", "int32_data", "int64_data", "double_data", "uint64_data", "string_data"):
+            tensor.ClearField(part)
+        tensor.data_location = onnx.TensorProto.EXTERNAL
+        tensor.external_data.add(key="location", value="none")
+
+
 def _forget(graph: onnx.GraphProto, versions: Mapping[str, int], functions: set[tuple[str, str]]) -> None:
     answered: set[str] = set()
     for node in graph.node:
@@ -93,6 +129,8 @@ def _forget(graph: onnx.GraphProto, versions: Mapping[str, int], functions: set[
         if (domain, node.op_type) in functions or _has_schema(node.op_type, domain, versions):
             answered.update(node.output)
         for attribute in node.attribute:
+            if attribute.type == onnx.AttributeProto.TENSOR and node.op_type == "Constant":
+                _shorten(attribute.t)
             if attribute.type in _GRAPHS:
                 for inner in (*([attribute.g] if attribute.type == onnx.AttributeProto.GRAPH else ()), *attribute.graphs):
                     _forget(inner, versions, functions)

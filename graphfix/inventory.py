@@ -13,7 +13,7 @@ import onnx_ir as ir
 from graphfix import io
 from graphfix.element_types import element_types
 from graphfix.facts.trt_ops import DOMAIN
-from graphfix.model import DEFAULT_DOMAIN, constant_tensor, int_attribute, scopes, shape_text, walk
+from graphfix.model import DEFAULT_DOMAIN, constant_tensor, int_attribute, operand, result, scopes, shape_text, walk
 
 DT = ir.DataType
 INT4 = frozenset({DT.INT4, DT.UINT4})
@@ -116,13 +116,13 @@ def _format(node: ir.Node, types: dict[ir.Value, DT]) -> str | None:
                 return name
     if node.domain not in {DEFAULT_DOMAIN, DOMAIN} or node.op_type not in {"QuantizeLinear", "DequantizeLinear"}:
         return None
-    port = node.outputs[0] if node.op_type == "QuantizeLinear" else node.inputs[0]
+    port = result(node) if node.op_type == "QuantizeLinear" else operand(node)
     kind = types.get(port) if port is not None else None
     if kind == DT.FLOAT4E2M1:
         return "NVFP4"
     if kind in FP8:
-        only_scales = all(user.op_type == "DequantizeLinear" and i == 1 for user, i in node.outputs[0].uses())
-        if node.op_type == "DequantizeLinear" and only_scales and node.outputs[0].uses():
+        uses = [use for value in node.outputs[:1] for use in value.uses()]
+        if node.op_type == "DequantizeLinear" and uses and all(user.op_type == "DequantizeLinear" and i == 1 for user, i in uses):
             return None
         return "MXFP8" if int_attribute(node, "block_size", 0) == 32 else "FP8"
     if kind in INT4:

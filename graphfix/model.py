@@ -70,10 +70,8 @@ def subgraphs(node: ir.Node) -> Iterator[tuple[str, ir.Graph]]:
 
 def scopes(model: ir.Model) -> Iterator[Scope]:
     """The main graph, every subgraph of every node (custom domains too), every function body. Outer before inner."""
-    pending = [Scope(model.graph, model.graph, "", 0)]
-    for function in reversed(model.functions.values()):
-        pending.insert(1, Scope(function, function, f"function {function.domain}::{function.name}", 0))
-    pending.reverse()
+    functions = [Scope(f, f, f"function {f.domain}::{f.name}", 0) for f in model.functions.values()]
+    pending = [*reversed(functions), Scope(model.graph, model.graph, "", 0)]
     while pending:
         scope = pending.pop()
         yield scope
@@ -124,7 +122,8 @@ class Locator:
                 self._paths[id(scope.body)] = scope.path
                 if isinstance(scope.body, ir.Function):
                     self._paths[id(scope.body.graph)] = scope.path
-        return self._paths.get(key, "")
+            self._paths.setdefault(key, "")  # a removed node's: do not search for it again
+        return self._paths[key]
 
     def where(self, item: ir.Node | ir.Value | ir.Graph | ir.Function | ir.Model) -> str:
         """The place of ``item``."""
@@ -200,12 +199,32 @@ def constant(value: ir.Value | None, limit: int = 1 << 20) -> np.ndarray | None:
     return array
 
 
+def operand(node: ir.Node, index: int = 0) -> ir.Value | None:
+    """An input of a node; None where it is left out or the node has fewer, as nodes of broken files may."""
+    return node.inputs[index] if index < len(node.inputs) else None
+
+
+def result(node: ir.Node, index: int = 0) -> ir.Value | None:
+    """An output of a node; None where the node has fewer."""
+    return node.outputs[index] if index < len(node.outputs) else None
+
+
 def int_attribute(node: ir.Node, name: str, default: int | None = None) -> int | None:
-    """An integer attribute, its default where absent; None for a reference to a function's attribute."""
+    """An integer attribute, its default where absent; None for a reference to a function's attribute.
+
+    Raises:
+        ModelError: It is of another kind, as it may be where no schema says what it is.
+    """
     attr = node.attributes.get(name)
     if attr is None:
         return default
-    return None if attr.is_ref() else attr.as_int()
+    if attr.is_ref():
+        return None
+    if attr.type != ir.AttributeType.INT:
+        raise ModelError(
+            f"attribute {name} of {operator(node)} is {attr.type.name}, not INT", where=_label(node), hint="export the model again"
+        )
+    return attr.as_int()
 
 
 def tensor_type(value: ir.Value) -> ir.DataType | None:
@@ -235,6 +254,18 @@ def dim_unknown(dim: int | ir.SymbolicDim) -> bool:
     return not isinstance(dim, int) and dim.value is None
 
 
+# The names of a scope in order of definition, how many of them an inner scope sees, and the same of the scope around it.
+_Names = tuple[dict[str, int], int, "_Names | None"]
+
+
+def _defined(name: str, above: _Names | None) -> bool:
+    while above is not None:
+        names, seen, above = above
+        if names.get(name, seen) < seen:
+            return True
+    return False
+
+
 def check_structure(model: ir.Model) -> None:
     """Raise `ModelError` unless the graph holds together: what every pass must leave behind.
 
@@ -242,21 +273,19 @@ def check_structure(model: ir.Model) -> None:
     the ONNX checker that does not depend on schemas, so it also holds for files that are invalid as declared.
     """
     locate = Locator(model).where
-    defined_above: dict[int, set[str]] = {}
+    outside: dict[int, _Names] = {}
     for scope in scopes(model):
         body = scope.body
-        outer = defined_above.get(id(body), set())
-        defined = set(outer)
-        local: set[str] = set()
+        local: dict[str, int] = {}
+        above = outside.pop(id(body), None)
 
-        def define(name: str | None, by: str | ir.Node, local: set[str] = local, defined: set[str] = defined) -> None:
+        def define(name: str | None, by: str | ir.Node, local: dict[str, int] = local) -> None:
             if not name:
                 return
             if name in local:
                 place = by if isinstance(by, str) else locate(by)
                 raise ModelError(f"the name {name!r} is defined twice in one scope", where=place)
-            local.add(name)
-            defined.add(name)
+            local[name] = len(local)
 
         for entering in body.inputs:
             define(entering.name, "inputs")
@@ -264,19 +293,20 @@ def check_structure(model: ir.Model) -> None:
             for name in body.initializers:
                 if name not in local:
                     define(name, "initializers")
-            defined.update(body.meta.get(SPARSE, {}))
+            for name in body.meta.get(SPARSE, {}):
+                local.setdefault(name, len(local))
         for node in body:
             for value in node.inputs:
-                if value is not None and value.name and value.name not in defined:
+                if value is not None and value.name and value.name not in local and not _defined(value.name, above):
                     raise ModelError(
                         f"input {value.name!r} is used before anything defines it",
                         where=locate(node),
                         why="the graph is not sorted, or a node that made this value is gone",
                     )
             for _, graph in subgraphs(node):
-                defined_above[id(graph)] = set(defined)
+                outside[id(graph)] = local, len(local), above
             for value in node.outputs:
                 define(value.name, node)
         for value in body.outputs:
-            if value.name not in defined:
+            if value.name not in local and not _defined(value.name or "", above):
                 raise ModelError(f"output {value.name!r} is not made by any node", where=locate(body))

@@ -19,6 +19,7 @@ import onnx_ir as ir
 from graphfix.base import Change, Context, Finding, Pass
 from graphfix.errors import GraphfixError, ModelError, PassError, UsageError
 from graphfix.model import check_structure
+from graphfix.ports import check_ports
 from graphfix.registry import Registry
 
 # Called with (pass name, its position from 0, how many passes) before each pass and with (..., count, count) at the end.
@@ -181,6 +182,7 @@ def run(model: ir.Model, passes: Sequence[Pass], progress: Progress | None = Non
         ModelError: The model did not hold together to begin with.
     """
     check_structure(model)
+    check_ports(model)
     result = PipelineResult()
     for i, current in enumerate(passes):
         if progress is not None:

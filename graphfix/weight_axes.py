@@ -21,34 +21,35 @@ def fixed_axes(value: ir.Value, types: Types) -> set[tuple[int, int]]:
         value: The input; its rank must be known for anything to be found.
         types: Of the whole model, see `graphfix.inference.infer`.
     """
-    return set(_fixed_axes(value, value, types))
+    return set(_fixed_axes(value, types))
 
 
 def last_axis(value: ir.Value, types: Types) -> int | None:
     """The size of a value's last axis, whatever its rank, by the MatMul, Gemm or LayerNormalization behind it; None where none is."""
-    for user, index in value.uses():
-        if index:
-            continue
-        if user.op_type in SAME_SHAPE and user.domain in {"", DOMAIN}:
-            size = last_axis(user.outputs[0], types)
-        else:
-            axis, size = _by_weight(user, 0, types) if not user.domain else (0, None)
-            size = size if axis == -1 else None
-        if size is not None:
-            return size
-    return None
+    return next((size for axis, size in _met(value, 0, types) if axis == -1), None)
 
 
-def _fixed_axes(entry: ir.Value, value: ir.Value, types: Types) -> Iterator[tuple[int, int]]:
-    """Axes of a graph input whose size an operator behind it fixes by its weight."""
+def _fixed_axes(entry: ir.Value, types: Types) -> Iterator[tuple[int, int]]:
     rank = len(entry.shape) if entry.shape is not None else 0
-    for user, index in value.uses():
-        if user.op_type in SAME_SHAPE and user.domain in {"", DOMAIN} and index == 0:
-            yield from _fixed_axes(entry, user.outputs[0], types)
-        elif not user.domain and index == 0:
-            axis, size = _by_weight(user, rank, types)
-            if size is not None and -rank <= axis < rank:
-                yield axis % rank, size
+    for axis, size in _met(entry, rank, types):
+        if -rank <= axis < rank:
+            yield axis % rank, size
+
+
+def _met(entry: ir.Value, rank: int, types: Types) -> Iterator[tuple[int, int]]:
+    """Axes, and their sizes by the weights that a value meets first, seen through what keeps its shape."""
+    pending, seen = [entry], {entry}
+    while pending:
+        for user, index in pending.pop().uses():
+            if index:
+                continue
+            if user.op_type in SAME_SHAPE and user.domain in {"", DOMAIN}:
+                pending += {*user.outputs[:1]} - seen
+                seen.update(user.outputs[:1])
+            elif not user.domain:
+                axis, size = _by_weight(user, rank, types)
+                if size is not None:
+                    yield axis, size
 
 
 def _by_weight(node: ir.Node, rank: int, types: Types) -> tuple[int, int | None]:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from graphfix._version import __version__
-from graphfix.cli import apply, diff, doctor, explain, inspect, lint, passes, place, quantize, validate
+from graphfix.cli import apply, diff, doctor, explain, inspect, lint, passes, place, quantize, terminal, validate
 from graphfix.errors import GraphfixError
 
 app = typer.Typer(
@@ -52,8 +52,11 @@ def main() -> None:
     try:
         app()
     except GraphfixError as error:
-        typer.echo(f"error: {error}", err=True)
+        typer.echo(terminal.plain(f"error: {error}"), err=True)
         sys.exit(error.exit_code)
+    except MemoryError:
+        typer.echo("error: out of memory; nothing was left half-written", err=True)
+        sys.exit(3)
     except KeyboardInterrupt:
         typer.echo("stopped; nothing was left half-written", err=True)
         sys.exit(130)

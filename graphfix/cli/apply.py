@@ -30,7 +30,10 @@ def apply_command(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would change and write nothing.")] = False,
     diff: Annotated[bool, typer.Option("--diff", help="Print every kind of change with its reason and first places.")] = False,
     report: Annotated[Path | None, typer.Option("--report", help="Write everything that was done to this JSON file.")] = None,
-    plugin: Annotated[list[Path] | None, typer.Option("--plugin", help="A Python file with passes; it is run. May be repeated.")] = None,
+    plugin: Annotated[
+        list[Path] | None,
+        typer.Option("--plugin", help="A Python file with passes. It is code and runs with your rights. May be repeated."),
+    ] = None,
     data: Annotated[
         str,
         typer.Option(

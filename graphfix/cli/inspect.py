@@ -11,6 +11,8 @@ import typer
 from graphfix.cli import terminal
 from graphfix.errors import UsageError
 
+MOST_ROWS = 1000  # of a table: somebody is to read it
+
 
 def inspect_command(
     model: Annotated[Path, typer.Argument(help="The .onnx file.", show_default=False)],
@@ -43,4 +45,6 @@ def inspect_command(
         if not rows:
             continue
         out.print(f"\n{title}", style="bold")
-        out.print(terminal.add_rows(terminal.table(*columns, numbers=numbers), rows))
+        out.print(terminal.add_rows(terminal.table(*columns, numbers=numbers), rows[:MOST_ROWS]))
+        if len(rows) > MOST_ROWS:
+            out.print(f"and {len(rows) - MOST_ROWS:,} more; --format json has all of them")

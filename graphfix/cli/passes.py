@@ -14,7 +14,10 @@ from graphfix.registry import Registry
 
 def passes_command(
     name: Annotated[str | None, typer.Argument(help="A pass to explain.", show_default=False)] = None,
-    plugin: Annotated[list[Path] | None, typer.Option("--plugin", help="A Python file with passes; it is run. May be repeated.")] = None,
+    plugin: Annotated[
+        list[Path] | None,
+        typer.Option("--plugin", help="A Python file with passes. It is code and runs with your rights. May be repeated."),
+    ] = None,
 ) -> None:
     """List passes and pipelines, or explain one: what it changes, why, its options."""
     registry = Registry.load(plugin or ())

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import sys
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -14,12 +15,28 @@ if TYPE_CHECKING:
     from graphfix.pipeline import Progress
 
 
+# Names come from files: control characters and marks that turn the direction of text would act on the terminal that shows them, and a line
+# that begins with :: or ##[ is a command to a CI runner.
+_ACTING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_COMMAND = re.compile(r"^(\s*)(?=::|##\[)", re.MULTILINE)
+
+
+def plain(text: object) -> str:
+    """Text that shows what it holds and does nothing else."""
+    shown = _ACTING.sub(lambda match: match[0].encode("unicode_escape", "surrogatepass").decode(), str(text))
+    return _COMMAND.sub(r"\1\\", shown)
+
+
 def console(*, stderr: bool = False) -> Console:
     """A console that never wraps or colours what goes into a file or a pipe."""
     from rich.console import Console
 
+    class Plain(Console):
+        def print(self, *objects: Any, **options: Any) -> None:
+            super().print(*(plain(item) if isinstance(item, str) else item for item in objects), **options)
+
     stream = sys.stderr if stderr else sys.stdout
-    return Console(stderr=stderr, highlight=False, soft_wrap=True, width=None if stream.isatty() else 1000)
+    return Plain(stderr=stderr, highlight=False, soft_wrap=True, width=None if stream.isatty() else 1000)
 
 
 def table(*columns: str, numbers: tuple[int, ...] = ()) -> Table:
@@ -37,7 +54,7 @@ def add_rows(made: Table, rows: Iterable[Iterable[object]]) -> Table:
     from rich.text import Text
 
     for row in rows:
-        made.add_row(*(Text(f"{cell:,}" if isinstance(cell, int) else str(cell)) for cell in row))
+        made.add_row(*(Text(f"{cell:,}" if isinstance(cell, int) else plain(cell).replace("\n", "\\n")) for cell in row))
     return made
 
 

@@ -100,7 +100,8 @@ def validate_command(
         io.write_text(output_file, text)
         typer.echo(report.verdict())
     else:
-        typer.echo(text, nl=False)
+        # JSON has no line breaks in its strings, and workflow commands are what the github format is.
+        typer.echo(text if format in {"json", "sarif", "github"} else terminal.plain(text), nl=False)
     if not report.passed:
         raise typer.Exit(1)
 

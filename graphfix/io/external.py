@@ -8,12 +8,13 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path, PurePosixPath
 
 import onnx_ir as ir
 
 from graphfix.errors import ModelError
-from graphfix.io.files import mentioned
+from graphfix.io import names
+from graphfix.io.files import mentioned, stamp
 from graphfix.io.proto import external_tensors
 
 MISSING, OUTSIDE, SHORT = "missing", "outside", "short"
@@ -44,9 +45,10 @@ class DataFault:
 
 @dataclass
 class Audit:
-    """What was found: the size of each data file that is there, in order of first use, and the faults."""
+    """What was found: size and stamp of each data file that is there, in order of first use, and the faults."""
 
     sizes: dict[str, int] = field(default_factory=dict)
+    stamps: dict[str, tuple[int, ...]] = field(default_factory=dict)
     faults: list[DataFault] = field(default_factory=list)
 
     def refuse(self) -> None:
@@ -71,12 +73,12 @@ def audit(model: ir.Model, base: Path, source: Path | None = None) -> Audit:
         location, name = os.fspath(tensor.location), tensor.name or ""
         tensor.base_dir = str(base)
         if location not in found.sizes and location not in bad:
-            size = _data_file_size(base, location, name)
-            if isinstance(size, DataFault):
-                found.faults.append(size)
+            info = _data_file(base, location, name)
+            if isinstance(info, DataFault):
+                found.faults.append(info)
                 bad.add(location)
             else:
-                found.sizes[location] = size
+                found.sizes[location], found.stamps[location] = info.st_size, stamp(info)
         if location in bad:
             continue
         fault = _short(tensor, name, location, found.sizes[location])
@@ -112,10 +114,8 @@ def _short(tensor: ir.ExternalTensor, name: str, location: str, size: int) -> Da
     return None
 
 
-def _data_file_size(base: Path, location: str, name: str) -> int | DataFault:
-    parts = (*PurePosixPath(location).parts, *PureWindowsPath(location).parts)
-    absolute = PurePosixPath(location).is_absolute() or bool(PureWindowsPath(location).drive or PureWindowsPath(location).root)
-    if absolute or ".." in parts or not location:
+def _data_file(base: Path, location: str, name: str) -> os.stat_result | DataFault:
+    if names.leaves_folder(location):
         return DataFault(
             OUTSIDE,
             location,
@@ -125,19 +125,22 @@ def _data_file_size(base: Path, location: str, name: str) -> int | DataFault:
             "ONNX allows only paths relative to the model, without '..'",
             "load the model where it was made and save it again with its data beside it",
         )
+    reserved = names.unusable(location)
+    if reserved:
+        return DataFault(OUTSIDE, location, name, f"external data {location} cannot be opened on Windows", f"tensor {name!r}", reserved)
     path = base / location
     try:
         real = path.resolve(strict=True)
         info = real.stat()
-    except (OSError, RuntimeError) as error:
+    except (OSError, RuntimeError, ValueError) as error:  # a link to itself; a NUL in the name
         return DataFault(
             MISSING,
             location,
             name,
-            f"external data is missing: {location}",
+            f"external data is missing: {location[:200]}",
             f"tensor {name!r}",
             f"no such file in the model's folder ({type(error).__name__})",
-            f"put {PurePosixPath(location).name} beside the model",
+            names.respelled(location, base) or f"put {PurePosixPath(location).name[:200]} beside the model",
         )
     if not real.is_relative_to(base):
         return DataFault(
@@ -151,7 +154,7 @@ def _data_file_size(base: Path, location: str, name: str) -> int | DataFault:
         )
     if not real.is_file():
         return DataFault(MISSING, location, name, f"external data {location} is not a regular file", f"tensor {name!r}")
-    return info.st_size
+    return info
 
 
 def _overlaps(location: str, taken: list[tuple[int, int, str]]) -> Iterator[DataFault]:

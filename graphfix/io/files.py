@@ -6,6 +6,7 @@ import contextlib
 import errno
 import mmap
 import os
+import re
 import shutil
 import sys
 from collections.abc import Iterator
@@ -98,17 +99,39 @@ def equal(a: Path, b: Path) -> bool:
     return True
 
 
+def stamp(info: os.stat_result) -> tuple[int, ...]:
+    """What changes when a file is replaced or written to: device, inode, size, time of the last change in nanoseconds."""
+    return info.st_dev, info.st_ino, info.st_size, info.st_mtime_ns
+
+
+def sweep(target: Path) -> None:
+    """Remove what a save of ``target`` left that was killed: its temporary files. Only for who holds the folder's lock."""
+    pattern = re.compile(re.escape(target.name) + r"(_data(\.\w+)*)?\.tmp-\d+-[0-9a-f]{8}")
+    with os.scandir(target.parent) as entries:
+        stale = [entry.path for entry in entries if pattern.fullmatch(entry.name) and entry.is_file(follow_symlinks=False)]
+    for path in stale:
+        with contextlib.suppress(OSError):
+            os.unlink(path)  # noqa: PTH108 - a path from scandir
+
+
 def mentioned(name: str, folder: Path, *, but: Path | None = None) -> bool:
     """Whether any model in ``folder`` (``but`` one) refers to a data file of this name: such a file is not ours alone to remove."""
     # In a protobuf a string stands behind its length, so a longer name that begins with this one does not match.
     text = name.encode()
     length = bytes([len(text)]) if len(text) < 128 else bytes([len(text) & 127 | 128, len(text) >> 7])
     for path in folder.glob("*.onnx"):
-        if not path.stat().st_size or (but is not None and path.samefile(but)):
-            continue
-        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as view:
-            if view.find(length + text) >= 0:
-                return True
+        if path.is_symlink():
+            continue  # a model that lies elsewhere has its data there, and nothing outside this folder is read
+        try:
+            if not path.is_file() or not path.stat().st_size or (but is not None and path.samefile(but)):
+                continue
+            with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as view:
+                if view.find(length + text) >= 0:
+                    return True
+        except FileNotFoundError:
+            continue  # another process took it away
+        except OSError:
+            return True  # it may not be read, so it may be the one
     return False
 
 

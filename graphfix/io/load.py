@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import stat
 from pathlib import Path
 
 import google.protobuf.message
@@ -10,7 +11,9 @@ import onnx
 import onnx_ir as ir
 
 from graphfix.errors import ModelError, UsageError
+from graphfix.io import guard
 from graphfix.io.external import audit
+from graphfix.io.files import stamp
 from graphfix.io.proto import SOURCE, Source, from_proto
 
 
@@ -27,28 +30,36 @@ def load(path: str | Path, *, check_data: bool = True) -> ir.Model:
         ModelError: It is not a complete ONNX model, or its external data is missing, too short, or outside the model's folder.
     """
     path = Path(path)
-    blob = _read(path)
+    blob, header = _read(path)
     proto = onnx.ModelProto()
     try:
         proto.ParseFromString(blob)
     except google.protobuf.message.DecodeError as error:
+        if guard.too_deep(blob):
+            raise ModelError(f"{path} is nested too deep", why="protobuf reads 100 messages within each other, about 33 graphs") from error
         raise ModelError(f"{path} is not an ONNX model, or it is cut off", why=f"protobuf says: {error}") from error
     if not proto.HasField("graph"):
         raise ModelError(f"{path} is not an ONNX model", why="it holds no graph")
     model = from_proto(proto, str(path))
     base = path.resolve().parent
-    sizes: dict[str, int] = {}
+    stamps: dict[str, tuple[int, ...]] = {}
     if check_data:
         found = audit(model, base)
         found.refuse()
-        sizes = found.sizes
-    model.meta[SOURCE] = Source(path.resolve(), hashlib.sha256(blob).hexdigest(), tuple(sizes))
+        stamps = found.stamps
+    given = ((path.resolve().name, header), *stamps.items())
+    model.meta[SOURCE] = Source(path.resolve(), hashlib.sha256(blob).hexdigest(), tuple(stamps), given)
     return model
 
 
-def _read(path: Path) -> bytes:
+def _read(path: Path) -> tuple[bytes, tuple[int, ...]]:
     try:
-        return path.read_bytes()
+        info = path.stat()
+        if not stat.S_ISREG(info.st_mode) and not path.is_dir():
+            raise ModelError(f"{path} is not a regular file")
+        if info.st_size >= 2**31:
+            raise ModelError(f"{path} has {info.st_size:,} bytes", why="protobuf reads less than 2 GB", hint="save it with external data")
+        return path.read_bytes(), stamp(info)
     except FileNotFoundError as error:
         raise UsageError(f"no file {path}", hint="check the path") from error
     except IsADirectoryError as error:

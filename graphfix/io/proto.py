@@ -12,6 +12,7 @@ import onnx
 import onnx_ir as ir
 
 from graphfix.errors import GraphfixError, ModelError
+from graphfix.io import guard
 from graphfix.model import ALIAS, DEFAULT_DOMAIN, DUPLICATES, SPARSE, TRAINING, scopes
 
 PROVENANCE = "graphfix.provenance"
@@ -21,11 +22,15 @@ DECLARED = "graphfix.initializers_with_value_info"  # key of ir.Graph.meta
 
 @dataclass(frozen=True)
 class Source:
-    """Where a model came from: its path, the digest of the header, and the data files it refers to."""
+    """Where a model came from: its path, the digest of the header, the data files it refers to, and what identifies each of these files.
+
+    ``stamps`` has (file, `graphfix.io.files.stamp`) for the model first, then for its data files.
+    """
 
     path: Path
     sha256: str
     data_files: tuple[str, ...]
+    stamps: tuple[tuple[str, tuple[int, ...]], ...] = ()
 
 
 def from_proto(proto: onnx.ModelProto, name: str = "the model") -> ir.Model:
@@ -34,6 +39,7 @@ def from_proto(proto: onnx.ModelProto, name: str = "the model") -> ir.Model:
     Raises:
         ModelError: The proto is malformed.
     """
+    guard.check(proto, name)
     try:
         model = ir.serde.deserialize_model(proto)
     except ir.serde.SerdeError as error:
@@ -76,6 +82,8 @@ def _pair_graphs(graph: ir.Graph, proto: onnx.GraphProto) -> Iterator[tuple[ir.G
         yield graph, proto
         for node, node_proto in zip(graph, proto.node, strict=True):
             for attribute in node_proto.attribute:
+                if attribute.ref_attr_name:
+                    continue
                 if attribute.type == onnx.AttributeProto.GRAPH:
                     pending.append((node.attributes[attribute.name].as_graph(), attribute.g))
                 elif attribute.type == onnx.AttributeProto.GRAPHS:
@@ -87,14 +95,17 @@ def to_proto(model: ir.Model) -> onnx.ModelProto:
 
     Raises:
         GraphfixError: A tensor that is computed on demand could not be.
+        ModelError: The model holds something that ONNX cannot.
     """
     try:
         proto = ir.to_proto(model)
     except ir.serde.SerdeError as error:
-        cause: BaseException | None = error
-        while cause is not None and not isinstance(cause, GraphfixError):
+        cause: BaseException = error
+        while cause.__cause__ is not None and not isinstance(cause, GraphfixError):
             cause = cause.__cause__
-        raise cause or error from error
+        if isinstance(cause, GraphfixError):
+            raise cause from error
+        raise ModelError("the model cannot be written", why=f"{type(cause).__name__}: {cause}") from error
     proto.training_info.extend(model.meta.get(TRAINING, ()))
     for graph, graph_proto in _pair_graphs(model.graph, proto.graph):
         graph_proto.sparse_initializer.extend(graph.meta.get(SPARSE, {}).values())
@@ -125,9 +136,15 @@ def read_provenance(model: ir.Model) -> list[dict[str, Any]]:
     """The entries that graphfix wrote into the model's metadata, oldest first."""
     try:
         entries = json.loads(model.metadata_props.get(PROVENANCE, "[]"))
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):  # somebody else's text: no JSON, a number of 5,000 digits, 100,000 brackets
         return []
-    return entries if isinstance(entries, list) else []
+    return [entry for entry in entries if _ours(entry)] if isinstance(entries, list) else []
+
+
+def _ours(entry: object) -> bool:
+    """Whether an entry has the form that `add_provenance` is given."""
+    passes = entry.get("passes") if isinstance(entry, dict) else None
+    return isinstance(passes, list) and all(isinstance(text, str) for text in passes)
 
 
 def add_provenance(model: ir.Model, entry: dict[str, Any]) -> None:

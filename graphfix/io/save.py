@@ -19,7 +19,9 @@ import onnx
 import onnx_ir as ir
 
 from graphfix.errors import ModelError, UsageError
-from graphfix.io.files import copy_bytes, copy_range, equal, explain, mentioned, reflink, sync_folder, temporary
+from graphfix.io import names
+from graphfix.io.files import copy_bytes, copy_range, equal, explain, mentioned, reflink, stamp, sweep, sync_folder, temporary
+from graphfix.io.lock import only_writer
 from graphfix.io.proto import PROVENANCE, SOURCE, Source, external_tensors, to_proto
 from graphfix.model import scopes
 
@@ -58,6 +60,8 @@ def check_target(source: Path | None, target: Path, *, force: bool, in_place: bo
     """
     if not target.parent.is_dir():
         raise UsageError(f"there is no folder {target.parent}", hint=f"mkdir {target.parent}")
+    if reserved := names.unusable(target.name):
+        raise UsageError(f"no file can be called {target.name}", why=reserved, hint="choose another name with -o")
     if target.is_dir():
         raise UsageError(f"{target} is a folder", hint=f"-o {target / 'model.onnx'}")
     if source is not None and _same_file(source, target):
@@ -110,8 +114,16 @@ def save(model: ir.Model, target: str | Path, *, data: str = "auto", progress: P
         )
     share = folders <= {target.parent} and data not in {"copy", "gather"}
     job = _Save(model, target, share=share, gather=data == "gather", progress=progress)
+
+    def waiting() -> None:
+        if progress is not None:
+            progress("waiting for another graphfix", 0, 1)
+
     try:
-        return job.run()
+        with only_writer(target.parent, waiting) as alone:
+            if alone:
+                sweep(target)
+            return job.run()
     except OSError as error:
         explain(error, target)
 
@@ -149,6 +161,7 @@ class _Save:
         moves = self._place_existing()
         try:
             fresh = self._write_new()
+            self._unchanged()
             self._write_header({**moves, **fresh})
         except BaseException:
             for path in self.made:
@@ -159,6 +172,21 @@ class _Save:
             if not mentioned(path.name, self.target.parent):
                 path.unlink(missing_ok=True)
         return Saved(self.target, self.how, files, self.bytes)
+
+    def _unchanged(self) -> None:
+        """Refuse to write a header for data that are no longer those that were read, or over a model that is another now."""
+        source: Source | None = self.model.meta.get(SOURCE)
+        if source is None:
+            return
+        replaced = source.stamps if _same_file(source.path, self.target) else source.stamps[1:]
+        for name, seen in replaced:
+            path = source.path.parent / name
+            if not path.exists() or stamp(path.stat()) != seen:
+                raise ModelError(
+                    f"{name} was changed while graphfix was working",
+                    why="a header from before and data from after do not belong together; nothing was written",
+                    hint="run it again",
+                )
 
     def _locations(self, moves: dict[str, str], fresh: dict[int, tuple[str, int]]) -> Iterator[str]:
         for t in external_tensors(self.model):

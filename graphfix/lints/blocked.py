@@ -9,7 +9,7 @@ import onnx_ir as ir
 
 from graphfix.facts.trt_ops import CONTRACTS
 from graphfix.lints.base import QDQ, LintContext
-from graphfix.model import int_attribute
+from graphfix.model import int_attribute, operand
 
 
 @dataclass(frozen=True)
@@ -41,9 +41,9 @@ def blocked_nodes(ctx: LintContext) -> Iterator[Blocked]:
         axis = int_attribute(node, "axis", contract.attributes["axis"])
         size = int_attribute(node, "block_size", contract.attributes["block_size"])
         if axis is not None and size:
-            yield Blocked(node, axis, size, ctx.shape(node.inputs[0]))
+            yield Blocked(node, axis, size, ctx.shape(operand(node)))
     for domain in ("", "trt"):
         for _, node in ctx.find(*QDQ, domain=domain):
             axis, size = int_attribute(node, "axis", 1), int_attribute(node, "block_size", 0)
             if axis is not None and size:
-                yield Blocked(node, axis, size, ctx.shape(node.inputs[0]))
+                yield Blocked(node, axis, size, ctx.shape(operand(node)))

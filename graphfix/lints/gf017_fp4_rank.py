@@ -9,6 +9,7 @@ import onnx_ir as ir
 from graphfix.base import Finding
 from graphfix.facts.trt_ops import DOMAIN
 from graphfix.lints.base import Lint, LintContext
+from graphfix.model import operand
 
 
 class Fp4Rank(Lint):
@@ -45,6 +46,6 @@ class Fp4Rank(Lint):
     def check(self, model: ir.Model, ctx: LintContext) -> Iterable[Finding]:
         """One finding for each node."""
         for _, node in ctx.find("TRT_FP4DynamicQuantize", domain=DOMAIN):
-            shape = ctx.shape(node.inputs[0])
+            shape = ctx.shape(operand(node))
             if shape is not None and len(shape) not in {2, 3}:
                 yield self.finding(ctx, node, f"the input has {len(shape)} dimensions; two or three are possible")

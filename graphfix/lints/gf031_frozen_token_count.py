@@ -9,7 +9,7 @@ import onnx_ir as ir
 
 from graphfix.base import Finding
 from graphfix.lints.base import Lint, LintContext
-from graphfix.model import dim_unknown, shape_text
+from graphfix.model import dim_unknown, operand, shape_text
 
 FREE = -1  # an entry of the target that adapts itself: -1, a copied dimension, or a computed one
 
@@ -56,7 +56,7 @@ class FrozenTokenCount(Lint):
             target = _target(node.inputs[1] if len(node.inputs) > 1 else None, ctx)
             if target is None or all(entry == FREE for entry in target):
                 continue
-            shape = ctx.shape(node.inputs[0])
+            shape = ctx.shape(operand(node))
             if _frozen_product(target, shape) or _frozen_pairs(target, shape):
                 entries = ", ".join("?" if entry == FREE else str(entry) for entry in target)
                 yield self.finding(ctx, node, f"target ({entries}) fixes a dynamic dimension of the input {shape_text(shape)}")

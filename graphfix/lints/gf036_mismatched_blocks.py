@@ -10,6 +10,7 @@ from graphfix.base import Finding
 from graphfix.facts.trt_ops import DOMAIN
 from graphfix.lints.base import Lint, LintContext
 from graphfix.lints.blocked import Blocked, blocked_nodes
+from graphfix.model import operand
 
 
 class MismatchedBlocks(Lint):
@@ -52,7 +53,8 @@ class MismatchedBlocks(Lint):
         blocked = list(blocked_nodes(ctx))
         quantizers = {b.node.outputs[0]: b for b in blocked if b.node.domain == DOMAIN and len(b.node.outputs) == 2}
         for reader in blocked:
-            maker = quantizers.get(reader.node.inputs[0]) if reader.node.inputs[0] is not None else None
+            read = operand(reader.node)
+            maker = quantizers.get(read) if read is not None else None
             if maker is None:
                 continue
             if maker.size != reader.size:

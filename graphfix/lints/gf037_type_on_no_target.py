@@ -9,6 +9,7 @@ import onnx_ir as ir
 from graphfix.base import Finding
 from graphfix.facts.targets import NOT_QUANTIZED, NOWHERE
 from graphfix.lints.base import QDQ, Lint, LintContext
+from graphfix.model import operand, result
 
 
 class TypeOnNoTarget(Lint):
@@ -52,7 +53,7 @@ class TypeOnNoTarget(Lint):
             kinds = {kind.name: None for v in (*node.outputs, *node.inputs) if (kind := ctx.element(v)) is not None}
             bad = [kind for kind in kinds if kind in NOWHERE]
             if node.op_type in QDQ:
-                side = ctx.element(node.outputs[0] if node.op_type == "QuantizeLinear" else node.inputs[0])
+                side = ctx.element(result(node) if node.op_type == "QuantizeLinear" else operand(node))
                 bad += [side.name] if side is not None and side.name in NOT_QUANTIZED else []
             if bad:
                 yield self.finding(

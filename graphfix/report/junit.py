@@ -26,7 +26,7 @@ def render(report: Report, assumed: Sequence[str]) -> str:
             "skipped": sum(c.status == "skipped" for c in checks),
         }
         suite = ElementTree.SubElement(
-            root, "testsuite", {"name": f"{report.model['name']} {tier}", **{k: str(v) for k, v in count.items()}}
+            root, "testsuite", {"name": clean(f"{report.model['name']} {tier}"), **{k: str(v) for k, v in count.items()}}
         )
         for check in checks:
             case = ElementTree.SubElement(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import platform
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -60,6 +61,28 @@ class Check:
         if self.margin is not None:
             row["margin"] = self.margin
         return row
+
+
+def without_folders(item: Any, folders: Mapping[str, str]) -> Any:
+    """A check, or a part of one, with folders of this machine replaced: what a report says is for others to read.
+
+    Args:
+        item: A `Check`, or what its fields hold.
+        folders: What to write for each folder; longer ones are replaced first.
+    """
+    if isinstance(item, Check):
+        return Check(**{f.name: without_folders(getattr(item, f.name), folders) for f in dataclasses.fields(item)})
+    if isinstance(item, dict):
+        return {key: without_folders(value, folders) for key, value in item.items()}
+    if isinstance(item, list | tuple):
+        return type(item)(without_folders(value, folders) for value in item)
+    if not isinstance(item, str):
+        return item
+    for folder in sorted(folders, key=len, reverse=True):
+        for spelled in (folder, folder.replace("\\", "\\\\"), folder.replace("\\", "/")):
+            for separator in ("/", "\\\\", "\\"):
+                item = item.replace(spelled.rstrip("/\\") + separator, folders[folder])
+    return item
 
 
 def hold(tier: str, name: str, value: float, threshold: float, *, at_least: bool, **rest: Any) -> Check:

@@ -40,6 +40,10 @@ class Outcome:
     unavailable: bool = False
 
 
+# Not -m: that looks for modules in the working directory first, which may be the folder of somebody's model.
+_START = "import sys; sys.path[:] = filter(None, sys.path); from graphfix.validate.child import main; main()"
+
+
 def call(function: str, arguments: dict[str, Any], timeout: float, environment: dict[str, str] | None = None) -> Outcome:
     """Run ``function`` in a child process.
 
@@ -54,7 +58,7 @@ def call(function: str, arguments: dict[str, Any], timeout: float, environment: 
         job = Path(folder) / "job.json"
         job.write_text(json.dumps({"function": function, "arguments": arguments, "answer": str(answer)}), encoding="utf-8")
         began = time.perf_counter()
-        command = [sys.executable, "-m", "graphfix.validate.child", str(job)]
+        command = [sys.executable, "-c", _START, str(job)]
         try:
             done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout, check=False, env=environment)
         except subprocess.TimeoutExpired:
@@ -107,7 +111,3 @@ def main() -> None:
     draft = Path(job["answer"] + ".draft")
     draft.write_text(json.dumps({**answer, "peak_bytes": peak_bytes()}), encoding="utf-8")
     draft.replace(job["answer"])
-
-
-if __name__ == "__main__":
-    main()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,7 +11,7 @@ from typing import Any
 from graphfix import io
 from graphfix.difference import differences
 from graphfix.errors import UnavailableError
-from graphfix.report.result import SKIPPED, Check, Report
+from graphfix.report.result import SKIPPED, Check, Report, without_folders
 from graphfix.validate import check, compile, load, numerics, run
 from graphfix.validate.job import Job
 
@@ -39,8 +41,16 @@ def validate(job: Job, progress: Callable[[str, int, int], None] | None = None) 
         checks = RUNNERS[name](job)
         if job.named and checks and all(c.status == SKIPPED for c in checks):
             raise UnavailableError(f"tier {name} cannot run on this machine", why=checks[0].message)
-        report.checks += checks
+        report.checks += [without_folders(check, _folders(job)) for check in checks]
     return report
+
+
+def _folders(job: Job) -> dict[str, str]:
+    """Folders of this machine that runtimes name in their messages, and what a report says instead."""
+    beside = [p.parent for p in (job.model, job.before, job.reference, job.inputs) if p is not None]
+    named = {str(folder): "" for path in beside for folder in (path.absolute(), path.resolve())}
+    own = {tempfile.gettempdir(): "<temporary>/", sys.prefix: "<python>/", sys.base_prefix: "<python>/", str(Path.home()): "~/"}
+    return {**{k: v for k, v in own.items() if len(k) > 1}, **{k: v for k, v in named.items() if len(k) > 1}}
 
 
 MOST_CHANGES = 20  # of each part, in a report
