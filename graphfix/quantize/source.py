@@ -125,7 +125,7 @@ def load(source: Source, dtype: str, device: str, random_weights: int | None = N
 
 
 def _random(cls: Any, config: dict[str, Any], seed: int, kind: torch.dtype) -> torch.nn.Module:
-    """The architecture with weights that depend on the seed only; made in its final type, so that it never needs twice the memory."""
+    """The architecture with the weights that training begins with, made in their final type: it never needs twice the memory."""
     import torch
 
     torch.manual_seed(seed)
@@ -135,10 +135,4 @@ def _random(cls: Any, config: dict[str, Any], seed: int, kind: torch.dtype) -> t
         module: torch.nn.Module = cls.from_config(config)
     finally:
         torch.set_default_dtype(before)
-    generator = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for parameter in module.parameters():
-            if parameter.dim() > 1:
-                fan_in = parameter[0].numel()
-                parameter.copy_(torch.randn(parameter.shape, generator=generator, dtype=torch.float32) / fan_in**0.5)
     return module
