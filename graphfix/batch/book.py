@@ -117,15 +117,6 @@ def _fix(cell: dict[str, Any], stage: str) -> str:
     return next((check["fix"] for check in cell["checks"] if check["tier"] == stage and check.get("fix")), "")
 
 
-def stages(plan: Plan) -> list[str]:
-    """The stages of a plan in order, the compile tier by target: what progress is told by."""
-    return list(dict.fromkeys(sorted((stage(job) for job in plan.jobs), key=_rank)))
-
-
-def stage(job: Job) -> str:
-    """A job's stage, with its target."""
-    return f"{job.stage} {job.target}".strip()
-
-
-def _rank(name: str) -> int:
-    return [APPLY, *DEPENDS].index(name.split()[0])
+def stage(job: Job) -> tuple[int, str]:
+    """What progress is told by: a job's stage with its target, and a number to put stages in order with."""
+    return [APPLY, *DEPENDS].index(job.stage), f"{job.stage} {job.target}".strip()

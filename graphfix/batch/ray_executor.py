@@ -9,12 +9,15 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import socket
 from typing import Any
 
 from graphfix.batch import jobs
 from graphfix.batch.executor import Ended
 from graphfix.batch.jobs import CRASHED, UNAVAILABLE, Answer, Job
 from graphfix.errors import UnavailableError
+
+PATIENCE = 10.0  # seconds for a cluster's head to answer
 
 
 class Ray:
@@ -37,8 +40,9 @@ class Ray:
         self._started = not ray.is_initialized()
         if self._started:
             try:
-                ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, include_dashboard=None)
-            except (ConnectionError, ValueError, RuntimeError) as error:
+                _answers(address)
+                ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+            except (OSError, OverflowError, ValueError, RuntimeError) as error:
                 raise UnavailableError(
                     f"no Ray cluster at {address!r}",
                     why=str(error).splitlines()[0] if str(error) else type(error).__name__,
@@ -86,3 +90,14 @@ class Ray:
                     self._ray.cancel(ref)
         if self._started:
             self._ray.shutdown()
+
+
+def _answers(address: str) -> None:
+    """Knock before Ray does, which waits for minutes where nobody is.
+
+    Raises:
+        OSError: Nobody listens at ``host:port``.
+    """
+    host, colon, port = address.rpartition(":")
+    if colon and "/" not in host and port.isdecimal():
+        socket.create_connection((host, int(port)), timeout=PATIENCE).close()

@@ -14,6 +14,8 @@ from graphfix.errors import UsageError
 if TYPE_CHECKING:
     from graphfix.batch.executor import Executor
 
+MOST = 8  # problems told of in a terminal
+
 
 def batch_command(
     manifest: Annotated[Path, typer.Argument(help="A TOML file that names models, pipelines, targets and shapes.", show_default=False)],
@@ -89,7 +91,7 @@ def _print(told: dict[str, Any], page: Path) -> None:
         out.print(title, style="bold", markup=False)
         out.print(terminal.add_rows(terminal.table("model", *table["targets"]), rows))
         out.print()
-    for problem in told["problems"]:
+    for problem in told["problems"][:MOST]:
         out.print(f"{len(problem['cells'])} x {problem['outcome']}, {problem['stage']}:", markup=False)
         for line in problem["message"].splitlines()[:4]:
             out.print(f"    {line}", markup=False)
@@ -98,6 +100,8 @@ def _print(told: dict[str, Any], page: Path) -> None:
         named = ", ".join(place(told, i) for i in problem["cells"][:4])
         more = f" and {len(problem['cells']) - 4} more" if len(problem["cells"]) > 4 else ""
         out.print(f"    in {named}{more}", markup=False)
+    if len(told["problems"]) > MOST:
+        out.print(f"and {len(told['problems']) - MOST} more kinds of problem; the page has all of them", markup=False)
     run = told["run"]
     for death in run["deaths"]:
         out.print(f"a worker died at {death['job']}, attempt {death['attempt']}: {death['how']}", markup=False)

@@ -45,7 +45,7 @@ class _Board:
     """Counts by stage; a matrix of any size fits a screen."""
 
     def __init__(self) -> None:
-        self.stages: dict[str, Counter[str]] = {}
+        self.stages: dict[tuple[int, str], Counter[str]] = {}
         self.last: list[str] = []
         self.head = "planning"
 
@@ -73,5 +73,5 @@ class _Board:
 
         columns = ["started", *sorted({key for row in self.stages.values() for key in row} - {"started"})]
         made = terminal.table(self.head, *columns, numbers=tuple(range(1, len(columns) + 1)))
-        terminal.add_rows(made, ((name, *(row[c] or "" for c in columns)) for name, row in self.stages.items()))
+        terminal.add_rows(made, ((name, *(row[c] or "" for c in columns)) for (_, name), row in sorted(self.stages.items())))
         return Group(made, *(Text(line, style="dim", overflow="ellipsis", no_wrap=True) for line in self.last))
