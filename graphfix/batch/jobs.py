@@ -139,7 +139,9 @@ def run(job: Job) -> Answer:
         answer = Answer(REFUSED, str(error))
     except Exception as error:  # noqa: BLE001 - one job's surprise must not end the others
         answer = Answer(CRASHED, f"{type(error).__name__}: {error}")
-    return Answer(answer.outcome, answer.message, round(time.perf_counter() - began, 3), answer.checks, answer.details)
+    # Where files lie says nothing of the model, and hides that two of them fail alike.
+    message = answer.message.replace(job.output, "the file").replace(job.source, "the file")
+    return Answer(answer.outcome, message, round(time.perf_counter() - began, 3), answer.checks, answer.details)
 
 
 def _same_here(job: Job, paths: Iterable[str]) -> None:
@@ -215,7 +217,6 @@ def _tier(job: Job) -> Answer:
         thresholds=job.thresholds,
     )
     report = gate.validate(asked)
-    # Runtimes tell where the file lies, which says nothing of the model, and hides that two models fail alike.
     told = [dataclasses.replace(check, message=check.message.replace(str(path), "the file")) for check in report.checks]
     failed = [check for check in told if check.status == FAILED]
     details = {"assumed": list(chosen.assumed)} if "shapes" in DEPENDS[job.stage] and chosen.assumed else {}

@@ -96,12 +96,13 @@ def _relative(path: Path, manifest: Manifest) -> str:
 def _identify(name: str, path: Path) -> Subject:
     try:
         model = io.load(path)
-    except GraphfixError as error:
+    except Exception as error:  # noqa: BLE001 - one torn file, however it is torn, must not keep the others from being done
+        told = str(error) if isinstance(error, GraphfixError) else f"cannot be read: {type(error).__name__}: {error}"
         try:
             digest = hashlib.sha256(path.read_bytes()).hexdigest()
         except OSError:
             digest = ""
-        return Subject(name, path, digest, problem=str(error))
+        return Subject(name, path, digest, problem=told.replace(str(path), "the file"))
     source: io.Source = model.meta[io.SOURCE]
     data = []
     for file in sorted(source.data_files):
@@ -110,6 +111,6 @@ def _identify(name: str, path: Path) -> Subject:
     inputs: set[str] = set()
     for value in model.graph.inputs:
         if value.name not in model.graph.initializers:
-            inputs.add(value.name or "")
+            inputs.add(str(value.name))
             inputs.update(str(d.value) for d in value.shape or () if not isinstance(d, int) and d.value)
     return Subject(name, path, source.sha256, tuple(data), frozenset(inputs))

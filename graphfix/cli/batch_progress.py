@@ -13,6 +13,7 @@ from graphfix.cli import terminal
 if TYPE_CHECKING:
     from graphfix.batch.run import Event
 
+IN_HAND = "in hand"  # started, or queued on a cluster
 LAST = 3  # jobs that ended last, in the table's foot
 
 
@@ -55,9 +56,9 @@ class _Board:
         row = self.stages.setdefault(stage(event.job), Counter())
         self.head = f"{event.done:,} of {event.total:,}"
         if event.what == "started":
-            row["started"] += 1
+            row[IN_HAND] += 1
             return
-        row["started"] -= 1
+        row[IN_HAND] -= 1
         if event.what == "died":
             row["died"] += 1
             self.last.append(f"worker died at {event.job}: {event.how}")
@@ -71,7 +72,7 @@ class _Board:
         from rich.console import Group
         from rich.text import Text
 
-        columns = ["started", *sorted({key for row in self.stages.values() for key in row} - {"started"})]
+        columns = [IN_HAND, *sorted({key for row in self.stages.values() for key in row} - {IN_HAND})]
         made = terminal.table(self.head, *columns, numbers=tuple(range(1, len(columns) + 1)))
         terminal.add_rows(made, ((name, *(row[c] or "" for c in columns)) for (_, name), row in sorted(self.stages.items())))
         return Group(made, *(Text(line, style="dim", overflow="ellipsis", no_wrap=True) for line in self.last))
