@@ -54,7 +54,7 @@ def plan(manifest: Manifest) -> Plan:
     """Find the models, read the pipelines, and lay out cells and jobs.
 
     Raises:
-        UsageError: A path, pipeline, pattern or shape of the manifest fits nothing.
+        UsageError: A path, pipeline, pattern or shape of the manifest fits nothing, or there is nothing to do.
     """
     models = {subject.name: subject for subject in subjects.find(manifest)}
     texts = _pipelines(manifest)
@@ -81,6 +81,12 @@ def plan(manifest: Manifest) -> Plan:
             own.append(jobs.setdefault(made.key, made))
             if applied is not None:
                 needs[made.key] = applied.key
+        if not own:
+            raise UsageError(
+                f"{manifest.path.name}: nothing is asked of {model} {line}",
+                why="it has no passes, and without a target the compile tier is left out",
+                hint='tiers = ["check", "load"]',
+            )
         cells.append(Cell(model, line, shape, target, tuple(own)))
     return Plan(manifest, models, tuple(cells), tuple(jobs.values()), needs)
 

@@ -71,6 +71,7 @@ MISTAKES = [
     ('models = ["a.onnx"]\n[pipelines]\np = "opsets"', "pipelines.p: ", ""),
     ('models = ["a.onnx"]\n[shapes.s]\nbatch = 2', "shapes.s.batch: no model has such an input or axis", ""),
     ('models = ["a.onnx"]\n[[exclude]]\nmodel = "c*"', "exclude[0].model fits nothing: c*", "model is one of a"),
+    ('models = ["a.onnx"]\ntargets = ["none"]\ntiers = ["compile"]\n[pipelines]\np = ""', "nothing is asked of a p", ""),
     ('models = ["a.onnx"]\n[[exclude]]\nmodel = "*"', "nothing is left of the matrix", ""),
 ]
 
