@@ -114,7 +114,8 @@ def read(path: str | Path) -> Manifest:
     except OSError as error:
         raise UsageError(f"{path} cannot be read", why=str(error.strerror or error)) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path.name} is not valid TOML", why=str(error)) from error
+        hint = "graphfix batch takes a manifest, not a model" if path.suffix == ".onnx" else ""
+        raise UsageError(f"{path.name} is not valid TOML", why=str(error), hint=hint) from error
     return _Reader(path.resolve()).manifest(data)
 
 

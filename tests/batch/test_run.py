@@ -217,7 +217,7 @@ def test_the_command_line(fleet, tmp_path):
     assert code == 3
     assert "another graphfix batch is at work" in err
     code, _, err = graphfix("a.onnx")
-    assert (code, "not valid TOML" in err) == (2, True)
+    assert (code, "takes a manifest, not a model" in err) == (2, True)
 
 
 def gone(group):
