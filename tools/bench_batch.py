@@ -106,10 +106,10 @@ def main() -> None:
             spread = timed(manifest, lambda: Ray(cluster.address), killer)
         finally:
             cluster.shutdown()
-        again, _ = carry_out(manifest, lambda: Local(1))
         if options.keep is not None:
             for name in ("batch.json", "batch.html"):
                 shutil.copyfile(manifest.parent / "out" / name, options.keep / name)
+        again, _ = carry_out(manifest, lambda: Local(1))
     same = essence(serial) == essence(pool) == essence(spread)
     deaths = [f"{death['job']}, {death['how']}" for death in spread["run"]["deaths"]]
     print(f"places {len(serial['cells'])}; the same outcomes, checks and output bytes in all three: {same}")
