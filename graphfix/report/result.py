@@ -134,12 +134,17 @@ class Report:
         """JSON-ready."""
         return {
             "schema": SCHEMA,
-            "tool": {"name": "graphfix", "version": __version__, "python": platform.python_version(), "packages": installed(RUNTIMES)},
+            "tool": tool(installed(RUNTIMES)),
             "model": self.model,
             "verdict": self.verdict(),
             "passed": self.passed,
             "checks": [check.as_dict() for check in self.checks],
         }
+
+
+def tool(packages: dict[str, str]) -> dict[str, Any]:
+    """What made a report."""
+    return {"name": "graphfix", "version": __version__, "python": platform.python_version(), "packages": packages}
 
 
 def installed(names: tuple[str, ...]) -> dict[str, str]:

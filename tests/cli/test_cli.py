@@ -201,7 +201,7 @@ try:
     main()
 except SystemExit:
     pass
-print([m for m in ("numpy", "onnx", "onnx_ir", "onnxscript", "torch") if m in sys.modules], file=sys.stderr)
+print([m for m in ("numpy", "onnx", "onnx_ir", "onnxscript", "torch", "ray") if m in sys.modules], file=sys.stderr)
 """
 
 
