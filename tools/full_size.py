@@ -1,6 +1,7 @@
 """Writes a report: SD3.5-Medium's real architecture (2.5 billion parameters, random weights) from diffusers to an engine, stage by stage.
 
-    python tools/full_size.py --work FOLDER [--device cuda] [--model CONFIG_FOLDER] [--skip-modelopt] [--json FILE] [--page FILE]
+    python tools/full_size.py --work FOLDER [--device cuda] [--model CONFIG_FOLDER] [--skip-modelopt | --only-modelopt] [--json FILE]
+    python tools/full_size.py --page docs/reports/sd35_medium.md OURS.json THEIRS.json
 
 Stages: `graphfix quantize --raw` (NVFP4 linears, FP8 attention), `graphfix apply --passes trtrtx`, TensorRT-RTX's compiler for SM120, and
 ModelOpt's own exporter on the same raw file, as its diffusers example calls it. Every stage is a process of its own, so that its peak
@@ -10,6 +11,7 @@ memory is its own. Needs `graphfix[quantize,compile]`, 20 GB of disk, and for th
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import os
 import platform
@@ -17,6 +19,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -113,7 +116,80 @@ def run(given: argparse.Namespace) -> dict[str, Any]:
         "steps": steps,
         "bytes": {"raw": size(raw), "fixed": size(fixed), "modelopt": size(theirs)},
         "noise": manifest["quantization_noise"],
+        "equal": compared(fixed, theirs),
     }
+
+
+PAGE = """# SD3.5-Medium at full size
+
+The real architecture of SD3.5-Medium ({parameters:.1f} billion parameters, random weights), NVFP4 linears and FP8 attention, from
+diffusers to an engine. Written by `tools/full_size.py` from a run on {gpu} with {cpus} cores ({versions}).
+
+| step | seconds | peak memory |
+| --- | ---: | ---: |
+{steps}
+{layers[quantized]} layers are quantized and {layers[kept]} kept, {layers[attention]} attentions are in FP8. The export is {raw:.2f} GB; after
+`trtrtx` it is {fixed:.2f} GB. TensorRT-RTX builds the engine for SM120 without such a GPU.
+
+ModelOpt's own exporter does the work of `graphfix apply` on the same file, as its diffusers example calls it. It takes {times:.1f}
+times as long and {memory:.0f} times the memory. {equal}
+
+Inside `graphfix quantize --raw`, which is ModelOpt's and torch's work:
+
+| stage | seconds | peak memory | peak on the GPU |
+| --- | ---: | ---: | ---: |
+{stages}
+"""
+
+
+def page(found: list[dict[str, Any]]) -> str:
+    """The report from the JSON of one run, or of two where ModelOpt's exporter ran apart."""
+    first = found[0]
+    steps = {step["name"]: step for part in found for step in part["steps"]}
+    ours, theirs = steps["apply trtrtx"], steps["ModelOpt's exporter"]
+    names = {"quantize and export": "`graphfix quantize --raw`", "apply trtrtx": "`graphfix apply --passes trtrtx`"}
+    versions = ", ".join(f"{k} {v}" for k, v in first["machine"].items() if k not in {"gpu", "cpus"})
+    return PAGE.format(
+        parameters=first["bytes"]["raw"] / 2e9,
+        gpu=first["machine"]["gpu"],
+        cpus=first["machine"]["cpus"],
+        versions=versions,
+        layers=first["layers"],
+        steps="".join(f"| {names.get(n, n)} | {s['seconds']:.1f} | {s['peak_mb']:,} MB |\n" for n, s in steps.items()),
+        stages="".join(
+            f"| {s['name']} | {s['seconds']:.1f} | {s['peak_bytes'] >> 20:,} MB | {s['gpu_peak_bytes'] >> 20:,} MB |\n"
+            for s in first["stages"]
+        ).rstrip(),
+        raw=first["bytes"]["raw"] / 1e9,
+        fixed=first["bytes"]["fixed"] / 1e9,
+        times=theirs["seconds"] / ours["seconds"],
+        memory=theirs["peak_mb"] / ours["peak_mb"],
+        equal=next((part["equal"] for part in reversed(found) if part.get("equal")), ""),
+    )
+
+
+def tensors(folder: Path) -> Counter[tuple[int, str]]:
+    """Digests of all FP4 and FP8 tensors of a model, by type."""
+    import onnx
+    from onnx.external_data_helper import load_external_data_for_tensor
+
+    made: Counter[tuple[int, str]] = Counter()
+    for tensor in onnx.load(folder / "model.onnx", load_external_data=False).graph.initializer:
+        if tensor.data_type in {onnx.TensorProto.FLOAT4E2M1, onnx.TensorProto.FLOAT8E4M3FN}:
+            if tensor.external_data:
+                load_external_data_for_tensor(tensor, str(folder))
+            made[tensor.data_type, hashlib.sha256(tensor.raw_data).hexdigest()] += 1
+            tensor.ClearField("raw_data")
+    return made
+
+
+def compared(fixed: Path, theirs: Path) -> str:
+    """One sentence on whether both made the same weights."""
+    if not all((folder / "model.onnx").is_file() for folder in (fixed, theirs)):
+        return ""
+    ours, other = tensors(fixed), tensors(theirs)
+    differ = (ours - other).total()
+    return f"Of {ours.total()} FP4 and FP8 tensors {differ} differ between the two results."
 
 
 def gpu() -> str:
@@ -124,13 +200,20 @@ def gpu() -> str:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("found", nargs="*", type=Path)
+    parser.add_argument("--page", type=Path)
+    parser.add_argument("--work", type=Path)
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--model", type=Path)
     parser.add_argument("--skip-modelopt", action="store_true")
     parser.add_argument("--only-modelopt", action="store_true")
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
+    if given.page is not None:
+        given.page.write_text(page([json.loads(path.read_text()) for path in given.found]), encoding="utf-8", newline="\n")
+        return 0
+    if given.work is None:
+        parser.error("--work names the folder to work in")
     found = run(given)
     text = json.dumps(found, indent=1)
     print(text)
