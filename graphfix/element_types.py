@@ -47,12 +47,16 @@ Types = dict[ir.Value, DT]
 
 @dataclass(frozen=True)
 class Conflict:
-    """An input whose type differs from what an earlier input of the same type variable, or the schema, asks for."""
+    """An input whose type differs from what an earlier input of the same type variable, or the schema, asks for.
+
+    ``known`` holds the types of all values that the walk has passed.
+    """
 
     node: ir.Node
     index: int
     wanted: DT
     found: DT
+    known: Mapping[ir.Value, DT]
 
 
 # Called at each conflict, in order of the walk. It may insert a Cast before an input and return the type that all then agree on.
@@ -188,7 +192,7 @@ def _infer_node(node: ir.Node, imports: Mapping[str, int], types: Types, resolve
             continue
         wanted = _fixed(variable) or bound.get(variable)
         if wanted is not None and wanted != found and resolve is not None:
-            agreed = resolve(Conflict(node, index, wanted, found))
+            agreed = resolve(Conflict(node, index, wanted, found, types))
             if agreed is not None:
                 bound[variable] = agreed
                 types.update({v: kind for v in node.inputs if v and v not in types and (kind := tensor_type(v))})

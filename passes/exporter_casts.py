@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import onnx_ir as ir
 
@@ -66,7 +66,7 @@ class _Repair:
         before = [i for i in range(conflict.index) if node.inputs[i] is not None]
         if DT.FLOAT in found and found & NARROW:
             narrow = [conflict.index] if conflict.found in NARROW else before
-            if all(self._mend(node, index) for index in narrow):
+            if all(self._mend(node, index, conflict.known) for index in narrow):
                 return DT.FLOAT
         for indices, kind in (([conflict.index], conflict.wanted), (before, conflict.found)):
             arrays = [array for i in indices if (array := constant(node.inputs[i])) is not None]
@@ -86,14 +86,14 @@ class _Repair:
             "export the model again without the exporter's own post-processing",
         )
 
-    def _mend(self, node: ir.Node, index: int) -> bool:
+    def _mend(self, node: ir.Node, index: int, known: Mapping[ir.Value, ir.DataType]) -> bool:
         value = node.inputs[index]
         assert value is not None
         producer = value.producer()
         if producer is None or producer.domain != DEFAULT_DOMAIN:
             return False
         source = producer.inputs[0] if producer.op_type == "Cast" else None
-        if source is not None and self._is_float(source):
+        if source is not None and DT.FLOAT in {known.get(source), tensor_type(source)}:
             node.replace_input_with(index, source)
             self.changes.append(self._ctx.change(node, "Cast bypassed", "FLOAT16", "FLOAT", "both sides of the Cast are float32"))
             if not value.uses() and not value.is_graph_output() and producer.graph is not None:
@@ -103,14 +103,6 @@ class _Repair:
             node.replace_input_with(index, self._back(value, producer))
             return True
         return False
-
-    def _is_float(self, value: ir.Value) -> bool:
-        producer = value.producer()
-        if producer is not None and producer.op_type == "Cast":
-            return producer.attributes["to"].as_int() == DT.FLOAT
-        if producer is not None and producer.op_type == "Sqrt" and producer.inputs[0] is not None:
-            return tensor_type(value) == DT.FLOAT or self._is_float(producer.inputs[0])
-        return tensor_type(value) == DT.FLOAT
 
     def _back(self, value: ir.Value, producer: ir.Node) -> ir.Value:
         if value not in self._casts:

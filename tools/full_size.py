@@ -122,14 +122,14 @@ def run(given: argparse.Namespace) -> dict[str, Any]:
 
 PAGE = """# SD3.5-Medium at full size
 
-The real architecture of SD3.5-Medium ({parameters:.1f} billion parameters, random weights), NVFP4 linears and FP8 attention, from
-diffusers to an engine. Written by `tools/full_size.py` from a run on {gpu} with {cpus} cores ({versions}).
+The real architecture of SD3.5-Medium ({parameters:.1f} billion parameters, random weights), NVFP4 linears and FP8 attention,
+from diffusers to an engine. Written by `tools/full_size.py` from a run on {gpu} with {cpus} cores ({versions}).
 
 | step | seconds | peak memory |
 | --- | ---: | ---: |
 {steps}
-{layers[quantized]} layers are quantized and {layers[kept]} kept, {layers[attention]} attentions are in FP8. The export is {raw:.2f} GB; after
-`trtrtx` it is {fixed:.2f} GB. TensorRT-RTX builds the engine for SM120 without such a GPU.
+{layers[quantized]} layers are quantized and {layers[kept]} kept, {layers[attention]} attentions are in FP8. The export is {raw:.2f} GB;
+after `trtrtx` it is {fixed:.2f} GB. TensorRT-RTX builds the engine for SM120 without such a GPU.
 
 ModelOpt's own exporter does the work of `graphfix apply` on the same file, as its diffusers example calls it. It takes {times:.1f}
 times as long and {memory:.0f} times the memory. {equal}

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from graphfix._version import __version__
-from graphfix.cli import apply, batch, diff, doctor, explain, inspect, lint, passes, place, quantize, terminal, validate
+from graphfix.cli import apply, batch, build, diff, doctor, explain, inspect, lint, passes, place, quantize, terminal, validate
 from graphfix.errors import GraphfixError
 
 app = typer.Typer(
@@ -43,6 +43,7 @@ app.command("explain")(explain.explain_command)
 app.command("validate")(validate.validate_command)
 app.command("quantize")(quantize.quantize_command)
 app.command("place")(place.place_command)
+app.command("build")(build.build_command)
 app.command("batch")(batch.batch_command)
 app.command("diff")(diff.diff_command)
 app.command("doctor")(doctor.doctor_command)

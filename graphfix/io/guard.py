@@ -294,7 +294,7 @@ class _Guard:
                 held, needed, unit = 0, -(-size * kind.bitwidth // 8), "bytes"
         if held != needed:
             raise self.refuse(f"the tensor holds {held:,} {unit}, its shape needs {needed:,}", place)
-        if kind.bitwidth == 6:  # the one width with bits that must be zero
+        if kind != ir.DataType.STRING and kind.bitwidth == 6:  # the one width with bits that must be zero
             try:
                 ir.serde.TensorProtoTensor(tensor).tobytes()
             except ValueError as error:

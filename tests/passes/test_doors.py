@@ -28,9 +28,9 @@ def test_both_doors_open(deployable, named, tmp_path, ort_door):
 
 def test_the_two_pass_recipe_is_enough_for_what_modelopt_writes_today(exports):
     needs_more = {name for name, e in exports.items() if e.story["expect"]["recipe"] != RECIPE}
-    unfolded = {"sd3_nvfp4_20_raw", "sd3_nvfp4mha_20_raw"}
+    unfolded = {"sd3_nvfp4_20_raw", "sd3_nvfp4mha_20_raw", "sd3_int4awq_20_raw"}
     left_in_domain_trt = {"sd3_nvfp4_20_legacytrtdq", "sd3_fp8x_20"}
-    without_an_operator_in_the_ep = {"sd3_mxfp8_20", "sd3_int4awq_20"}
+    without_an_operator_in_the_ep = {"sd3_mxfp8_20", "flux_mxfp8_20", "sd3_int4awq_20"}
     assert needs_more == unfolded | left_in_domain_trt | without_an_operator_in_the_ep
 
 

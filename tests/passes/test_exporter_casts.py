@@ -90,8 +90,9 @@ def test_casts_that_the_int4_exporter_deleted_come_back(exports, tmp_path, ort_d
     np.testing.assert_array_equal(run_on_cpu(export, path), run_on_cpu(export, whole))
 
 
-def test_exports_without_such_casts_are_left_alone(export):
+def test_only_the_export_with_such_casts_is_changed(export):
     before = "opset23,init-inputs,fp4-weights,int4-native,mxfp8"
     applied = graphfix.apply(graphfix.apply(export.path, before).model, "exporter-casts")
-    assert applied.changes == []
+    # ModelOpt's MXFP8 exporter casts behind every Sqrt, and only Flux and SD3.5 have float32 norms around one.
+    assert {c.what for c in applied.changes} == ({"Cast bypassed"} if export.name == "flux_mxfp8_20" else set())
     assert isinstance(applied.model, ir.Model)

@@ -67,6 +67,6 @@ def test_what_the_export_computes_is_what_its_codes_and_scales_say(exports, tmp_
     rounded = apply_twice(export.path, passes).save(tmp_path / "rounded.onnx").path
     exact = graphfix.apply(export.path, passes.replace("native", "native{scales=keep}")).save(tmp_path / "exact.onnx").path
     a, b = run_on_cpu(export, rounded).astype(float), run_on_cpu(export, exact).astype(float)
-    assert 0 < np.linalg.norm(a - b) / np.linalg.norm(b) < 3e-4
+    assert 0 < np.linalg.norm(a - b) / np.linalg.norm(b) < 5e-4
     gemms = [n.inputs[1].producer() for n in io.load(rounded).graph if n.op_type == "Gemm" and n.inputs[1].producer() is not None]
     assert {n.attributes["axis"].as_int() for n in gemms if n.op_type == "DequantizeLinear"} == {1}
