@@ -93,7 +93,7 @@ def examine(task: Task) -> list[str]:
             ]
             half = distance(made, fixed)
             noise = np.linalg.norm(made.reference.astype(float) - made.unquantized) / np.linalg.norm(made.unquantized.astype(float))
-            exact = "·" if task.mha else f"{min(_exact(kind, folder, distance)):.0e}"
+            exact = "·" if task.mha or task.form != "raw" else f"{min(_exact(kind, folder, distance)):.0e}"
     name = f"{task.format} + {task.mha} attention" if task.mha else task.format
     return [MODELS[task.model], name, FORMS[task.form], *pairs, f"{noise:.0e}", f"{half:.0e}", exact]
 
@@ -129,7 +129,7 @@ quantization costs: the fake-quantized torch module against the unquantized one.
 quantizers emulated on a CPU, and the fake-quantized module. Both round, and a value next to a step of a quantizer falls on the other side;
 so it may come near the noise. **float32** is the same in float32, on the best of up to four small samples: it says whether the graph
 computes what the module computes. All are relative L2 distances. FP8 attention is exported with a quantizer behind Softmax that the
-torch module does not have, and in 16 bits only.
+torch module does not have, and in 16 bits only; ModelOpt's exporters know 16 bits only as well.
 
 """
 
