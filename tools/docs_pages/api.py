@@ -23,7 +23,10 @@ def pages() -> dict[str, str]:
     public = set(graphfix.__all__) - {"__version__"}
     if listed != public:
         raise SystemExit(f"tools/docs_pages/api.py: the groups and graphfix.__all__ differ in {sorted(listed ^ public)}")
-    parts = ["# API", "All of it is imported from `graphfix`. Importing the package loads neither onnx nor onnx-ir; the first use of a name does."]
+    parts = [
+        "# API",
+        "All of it is imported from `graphfix`. Importing the package loads neither onnx nor onnx-ir; the first use of a name does.",
+    ]
     for group, names in GROUPS.items():
         parts += [f"## {group}", *(f"::: graphfix.{name}" for name in names)]
     return {"api.md": "\n\n".join(parts) + "\n"}

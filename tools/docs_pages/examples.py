@@ -16,6 +16,7 @@ import graphfix
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "fixtures" / "passes"
+WIDTH = 100  # characters of a line, as far as there is a place to break it
 SHOWN = 8  # elements of a constant that are printed
 
 
@@ -89,4 +90,16 @@ def _fold(text: str) -> str:
     text = re.sub(r"<\s*(ir_version: \d+|domain: \"\w*\"),\s*(opset_import: \[.*?\])\s*>", r"<\1, \2>", text)
     text = re.sub(r"(\w+): (?:int|float|string|tensor|graph)s? = ", r"\1 = ", text)
     lines = [re.sub(r"^   ", "  ", line).rstrip() for line in text.split("\n")]
-    return "\n".join(re.sub(r" (=>) ", r"\n  \1 ", line) if len(line) > 100 and "=>" in line else line for line in lines)
+    lines = [line for long in lines for line in (re.sub(r" (=> )", r"\n  \1", long) if len(long) > WIDTH else long).split("\n")]
+    return "\n".join(line for long in lines for line in (_wrapped(long) if long.startswith("  <") else [long]))
+
+
+def _wrapped(line: str) -> list[str]:
+    """A list of declarations, broken between them."""
+    out = [""]
+    for part in re.split(r"(?<=[\w}\"],) ", line.strip()):
+        if out[-1] and len(out[-1]) + len(part) > WIDTH:
+            out.append(part)
+        else:
+            out[-1] = f"{out[-1]} {part}".strip()
+    return [f"  {text}" if i == 0 else f"   {text}" for i, text in enumerate(out)]

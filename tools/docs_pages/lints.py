@@ -6,9 +6,13 @@ import re
 
 from graphfix.lints.base import HEADS, Lint
 from graphfix.lints.run import collect
-from tools.docs_pages.passes import table
+from tools.docs_pages.passes import file_of, table
 
-OPTIONS = {"target": "Looks only with `--target`.", "ort": "Looks only with `--ort`.", "file": "Looks only at files, not at models in memory."}
+OPTIONS = {
+    "target": "Looks only with `--target`.",
+    "ort": "Looks only with `--ort`.",
+    "file": "Looks only at files, not at models in memory.",
+}
 
 
 def pages() -> dict[str, str]:
@@ -26,16 +30,12 @@ def page(cls: type[Lint]) -> str:
     sections = cls.sections()
     if tuple(sections) != HEADS:
         raise SystemExit(f"the docstring of lint {cls.code} has the heads {list(sections)}, wanted {list(HEADS)}")
-    mended = f"Mended by [{cls.fix}](../passes/{_file(cls.fix)}.md): `graphfix lint --fix MODEL`." if cls.fix else "No pass can mend it."
+    mended = f"Mended by [{cls.fix}](../passes/{file_of(cls.fix)}): `graphfix lint --fix MODEL`." if cls.fix else "No pass can mend it."
     facts = " ".join(part for part in (f"Level: **{cls.level}**.", mended, OPTIONS.get(cls.needs, "")) if part)
     parts = [f"# {cls.code} {cls.name}", facts]
     for head in HEADS:
         parts += [f"## {head}", _linked(sections[head])]
     return "\n\n".join(parts) + "\n"
-
-
-def _file(fix: str) -> str:
-    return re.sub(r"\d+$", "", fix) if fix.startswith("opset") and fix != "opset-imports" else fix
 
 
 def _linked(text: str) -> str:
@@ -45,10 +45,12 @@ def _linked(text: str) -> str:
 
 def _index(lints: list[type[Lint]]) -> str:
     rows = [
-        (f"[{cls.code}]({cls.code}.md)", cls.name, cls.level, f"[{cls.fix}](../passes/{_file(cls.fix)}.md)" if cls.fix else "")
+        (f"[{cls.code}]({cls.code}.md)", cls.name, cls.level, f"[{cls.fix}](../passes/{file_of(cls.fix)})" if cls.fix else "")
         for cls in lints
     ]
     return (
         "# Lints\n\n`graphfix lint model.onnx` runs them all; `graphfix explain GF004` prints what its page here says. "
-        "How often they are right was measured: [lint rates](../lint_rates.md).\n\n" + table(("code", "smell", "level", "mended by"), rows) + "\n"
+        "How often they are right was measured: [lint rates](../lint_rates.md).\n\n"
+        + table(("code", "smell", "level", "mended by"), rows)
+        + "\n"
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import re
 from collections.abc import Iterable
@@ -104,17 +103,16 @@ def _code(text: str) -> str:
 
 
 def _index(rows: list[tuple[str, str]], pipelines: dict[str, str]) -> str:
-    lines = [(f"[{name}]({name}.md)", summary) for name, summary in rows]
-    named = "\n\n".join(
-        f"## {name}\n\n" + " → ".join(_link(step, [row[0] for row in rows]) for step in text.split(",")) for name, text in pipelines.items()
-    )
-    return f"# Passes\n\nOne idea each; run in the order given: `--passes opset23,trt-types`.\n\n{table(('pass', 'what it does'), lines)}\n\n{named}\n"
+    shown = table(("pass", "what it does"), [(f"[{name}]({name}.md)", summary) for name, summary in rows])
+    parts = ["# Passes", "One idea each; run in the order given: `--passes opset23,trt-types`.", shown]
+    for name, text in pipelines.items():
+        parts += [f"## {name}", " → ".join(f"[{step}]({file_of(step)})" for step in text.split(","))]
+    return "\n\n".join(parts) + "\n"
 
 
-def _link(step: str, names: list[str]) -> str:
-    name = step.partition("{")[0]
-    name = name if name in names else difflib.get_close_matches(name, names, 1)[0]
-    return f"[{step}]({name}.md)"
+def file_of(step: str) -> str:
+    """The file of a pass' page, from the pass as it is written in a pipeline: ``opset23``, ``io{like=none}``."""
+    return f"{Registry.load().pass_class(step.partition('{')[0])[0].name}.md"
 
 
 def table(titles: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
