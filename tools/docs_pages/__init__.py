@@ -1,0 +1,1 @@
+"""What writes the generated pages of the documentation site, and what checks its links."""
