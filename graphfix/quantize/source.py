@@ -125,7 +125,10 @@ def load(source: Source, dtype: str, device: str, random_weights: int | None = N
 
 
 def _random(cls: Any, config: dict[str, Any], seed: int, kind: torch.dtype) -> torch.nn.Module:
-    """The architecture with the weights that training begins with, made in their final type: it never needs twice the memory."""
+    """The architecture with normal weights of the spread that training begins with, made in their final type.
+
+    Initial weights are uniform: all of a layer's neighbours share their largest value, and with it their scales, as no trained weights do.
+    """
     import torch
 
     torch.manual_seed(seed)
@@ -135,4 +138,8 @@ def _random(cls: Any, config: dict[str, Any], seed: int, kind: torch.dtype) -> t
         module: torch.nn.Module = cls.from_config(config)
     finally:
         torch.set_default_dtype(before)
+    with torch.no_grad():
+        for parameter in module.parameters():
+            if parameter.dim() > 1:
+                parameter.copy_(torch.randn(parameter.shape, dtype=torch.float32) * parameter.float().std())
     return module
