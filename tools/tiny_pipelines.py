@@ -336,7 +336,7 @@ def _let_the_exporter_write_rms_norm(torch: Any, opset: int) -> None:
 def run(
     folder: Path, *, io_binding: bool = False, steps: int = 3, size: int = 64, guidance: float = 4.0, text: int = TEXT_LENGTH, seed: int = 0
 ) -> Any:
-    """The picture that a folder of optimum makes on the CPU.
+    """The picture that a folder of optimum makes on the CPU. Prints the pipeline's class.
 
     Returns:
         float32 array of shape (1, size, size, 3), values 0 to 1.
@@ -346,6 +346,7 @@ def run(
 
     pipeline = ORTDiffusionPipeline.from_pretrained(folder, provider="CPUExecutionProvider", use_io_binding=io_binding, export=False)
     pipeline.set_progress_bar_config(disable=True)
+    print(type(pipeline).__name__)
     arguments = {"num_inference_steps": steps, "height": size, "width": size, "guidance_scale": guidance}
     if "XL" not in type(pipeline).__name__:
         arguments["max_sequence_length"] = text
