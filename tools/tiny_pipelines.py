@@ -199,16 +199,26 @@ def make_sdxl() -> Any:
 MAKERS = {"sd3": make_sd3, "flux": make_flux, "sdxl": make_sdxl}
 
 
-def make(kind: str, folder: Path, seed: int = 0) -> None:
-    """Write a pipeline with seeded random weights as diffusers does."""
+def make(kind: str, folder: Path, seed: int = 0, gain: float = 1.0) -> None:
+    """Write a pipeline with seeded random weights as diffusers does.
+
+    Args:
+        kind: A key of `MAKERS`.
+        folder: Where to.
+        seed: Of the weights.
+        gain: What the backbone's matrices in blocks are multiplied by. With 1 the blocks hardly change what passes them, and neither
+            does quantizing them.
+    """
     import torch
 
     torch.manual_seed(seed)
     pipeline = MAKERS[kind]()
     with torch.no_grad():  # diffusers starts some layers at zero, and then no input matters
-        for parameter in (pipeline.unet if kind == "sdxl" else pipeline.transformer).parameters():
+        for name, parameter in (pipeline.unet if kind == "sdxl" else pipeline.transformer).named_parameters():
             if not parameter.any():
                 parameter.normal_(std=0.02)
+            if parameter.dim() == 2 and "blocks" in name:
+                parameter.mul_(gain)
     pipeline.save_pretrained(folder)
 
 
@@ -326,7 +336,7 @@ def _let_the_exporter_write_rms_norm(torch: Any, opset: int) -> None:
 def run(
     folder: Path, *, io_binding: bool = False, steps: int = 3, size: int = 64, guidance: float = 4.0, text: int = TEXT_LENGTH, seed: int = 0
 ) -> Any:
-    """The picture that a folder of optimum makes on the CPU.
+    """The picture that a folder of optimum makes on the CPU. Prints the pipeline's class.
 
     Returns:
         float32 array of shape (1, size, size, 3), values 0 to 1.
@@ -336,6 +346,7 @@ def run(
 
     pipeline = ORTDiffusionPipeline.from_pretrained(folder, provider="CPUExecutionProvider", use_io_binding=io_binding, export=False)
     pipeline.set_progress_bar_config(disable=True)
+    print(type(pipeline).__name__)
     arguments = {"num_inference_steps": steps, "height": size, "width": size, "guidance_scale": guidance}
     if "XL" not in type(pipeline).__name__:
         arguments["max_sequence_length"] = text
@@ -361,6 +372,7 @@ def main() -> None:
     verb.add_argument("kind", choices=sorted(MAKERS))
     verb.add_argument("folder", type=Path)
     verb.add_argument("--seed", type=int, default=0)
+    verb.add_argument("--gain", type=float, default=1.0, help="make the backbone's blocks matter more")
     verb = verbs.add_parser("export", help="export it with optimum")
     verb.add_argument("source", type=Path)
     verb.add_argument("folder", type=Path)

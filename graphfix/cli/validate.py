@@ -73,7 +73,8 @@ def validate_command(
     for path in filter(None, (before, reference, inputs, baseline)):
         if not path.is_file():
             raise UsageError(f"no file {path}", hint="check the path")
-    chosen = shapes.choose(io.load(model), given, dims)
+    loaded = io.load(model)
+    chosen = shapes.choose(loaded, {**(shapes.recorded(inputs, loaded) if inputs is not None else {}), **given}, dims)
     job = Job(
         model=model.resolve(),
         tiers=tuple(tier or TIERS),

@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 
-from graphfix.errors import UsageError
 from graphfix.quantize import samples
 from graphfix.quantize.export import arguments
 from graphfix.quantize.job import Job
@@ -46,10 +45,8 @@ def loop(job: Job, dtype: torch.dtype, pipeline: Any, progress: Progress | None)
 
 
 def _prompts(path: Path, pipeline: Any, job: Job, progress: Progress | None) -> Callable[[torch.nn.Module], None]:
-    prompts = [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-    if not prompts:
-        raise UsageError(f"{path} holds no prompt", hint="one a line")
-    size = {name: value for name in ("height", "width") if (value := _pixels(job, name, pipeline)) is not None}
+    prompts = samples.prompts(path)
+    size = job.recipe.call(job.sizes, int(pipeline.vae_scale_factor))
 
     def run(_: torch.nn.Module) -> None:
         for i, prompt in enumerate(prompts):
@@ -59,8 +56,3 @@ def _prompts(path: Path, pipeline: Any, job: Job, progress: Progress | None) -> 
             pipeline(prompt, num_inference_steps=job.steps, generator=generator, output_type="latent", **size)
 
     return run
-
-
-def _pixels(job: Job, name: str, pipeline: Any) -> int | None:
-    """The image's height or width for a latent size that was asked for; None leaves the pipeline's own."""
-    return job.sizes[name] * int(pipeline.vae_scale_factor) if name in job.sizes else None

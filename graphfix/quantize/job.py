@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from graphfix.errors import UsageError
+from graphfix.quantize import samples
 from graphfix.quantize.recipes import Backbone, Format, Mha, choose, formats, mhas, read, recipe_for
 from graphfix.quantize.source import DTYPES, Source, find
 
@@ -105,6 +106,8 @@ def make(
         if size < 1:
             raise UsageError(f"--size {name}={size}", hint="a positive number")
     _check_calibration(calibration, source, random_weights)
+    if calibration.endswith(".txt"):
+        backbone.call(sizes or {}, 1)  # what the pipeline could not take is told before it is loaded
     if output.exists() and not output.is_dir():
         raise UsageError(f"{output} is a file", hint="-o names a folder")
     if raw and passes:
@@ -144,3 +147,5 @@ def _check_calibration(calibration: str, source: Source, random_weights: int | N
             why=f"{source.location} is one component" if not source.component else "--random-weights reads none",
             hint="name the pipeline's folder, or record inputs in an .npz file",
         )
+    if path.suffix == ".txt":
+        samples.prompts(path)

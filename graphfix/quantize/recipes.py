@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+import math
 import operator
+import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -57,6 +59,9 @@ class Backbone:
             model's config.json. A dot in an input's name is a key of a dictionary argument; the graph's input has the last part.
         values: For each input how random values are drawn: ``low`` and ``high`` (uniform), ``grid`` (row and column of each
             token), else unit normal.
+        prompts: Arguments of the pipeline's call while prompts calibrate: expressions in the sizes that were given, ``root_`` and
+            such a size's name for its square root, and the pipeline's ``vae_scale_factor``. What needs a size that was not given is
+            left to the pipeline.
     """
 
     name: str
@@ -71,6 +76,7 @@ class Backbone:
     values: dict[str, dict[str, Any]] = field(default_factory=dict)
     dtypes: dict[str, str] = field(default_factory=dict)
     default: dict[str, str] = field(default_factory=dict)
+    prompts: dict[str, str] = field(default_factory=dict)
 
     def present(self, config: Mapping[str, Any]) -> dict[str, tuple[Axis, ...]]:
         """The inputs that a model with this config has."""
@@ -92,6 +98,36 @@ class Backbone:
             UsageError: The config has no such key, or the expression is none.
         """
         return tuple(self._size(axis, config, given) for axis in axes)
+
+    def call(self, given: Mapping[str, int], scale: int) -> dict[str, int]:
+        """What the pipeline is called with beside the prompt, for sizes that were given.
+
+        Args:
+            given: Sizes by name.
+            scale: How many pixels wide a latent pixel is: the pipeline's ``vae_scale_factor``.
+
+        Raises:
+            UsageError: An argument comes out below 1, or a size whose square root is needed is no square number.
+        """
+        roots = {f"root_{name}": math.isqrt(size) for name, size in given.items()}
+        known = {**given, **roots, "vae_scale_factor": scale}
+        made = {}
+        for argument, text in self.prompts.items():
+            names = set(re.findall(r"[A-Za-z_]\w*", text))
+            if not names <= set(known):
+                continue
+            for name in names & set(roots):
+                size = given[name.removeprefix("root_")]
+                if roots[name] ** 2 != size:
+                    raise UsageError(
+                        f"--size {name.removeprefix('root_')}={size}",
+                        why=f"prompts make square pictures, and {size} is no square number",
+                        hint=f"--size {name.removeprefix('root_')}={roots[name] ** 2}",
+                    )
+            made[argument] = evaluate(text, known)
+            if made[argument] < 1:
+                raise UsageError(f"the pipeline cannot take {argument}={made[argument]}", why=f"it is {text}", hint="a larger --size")
+        return made
 
     def _size(self, axis: Axis, config: Mapping[str, Any], given: Mapping[str, int]) -> int:
         if isinstance(axis, int):

@@ -125,9 +125,10 @@ def _load(job: Job) -> tuple[Any, torch.nn.Module]:
     import torch
     from diffusers import DiffusionPipeline
 
-    pipeline = DiffusionPipeline.from_pretrained(job.source.location, torch_dtype=getattr(torch, source.DTYPES[job.dtype]))
+    kind = getattr(torch, source.DTYPES[job.dtype])
+    pipeline = DiffusionPipeline.from_pretrained(job.source.location, torch_dtype=kind)
     pipeline.set_progress_bar_config(disable=True)
-    pipeline.to(job.device)
+    pipeline.to(job.device, kind)  # the type too: without accelerate, some classes stay in float32
     return pipeline, getattr(pipeline, job.source.component).eval()
 
 

@@ -52,6 +52,22 @@ def _draw(how: Mapping[str, Any], shape: tuple[int, ...], rng: np.random.Generat
     return rng.standard_normal(shape, np.float32)
 
 
+def prompts(path: Path) -> list[str]:
+    """The prompts of a text file, one a line; empty lines do not count.
+
+    Raises:
+        UsageError: The file cannot be read as text, or holds none.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")  # editors of Windows begin a file with a mark that is no part of the prompt
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"cannot read {path}", why=str(error), hint="prompts in a text file in UTF-8, one a line") from error
+    found = [line.strip() for line in text.splitlines() if line.strip()]
+    if not found:
+        raise UsageError(f"{path} holds no prompt", hint="one a line")
+    return found
+
+
 def recorded(path: Path, recipe: Backbone, config: Mapping[str, Any]) -> Iterator[Arrays]:
     """Samples from a file: arrays by input name, each with one more axis in front if the file holds several samples.
 

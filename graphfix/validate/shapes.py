@@ -6,9 +6,12 @@ that nothing fixes get one and the same number, which keeps axes equal that the 
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
+import numpy as np
 import onnx_ir as ir
 
 from graphfix.errors import UsageError
@@ -75,6 +78,24 @@ def choose(model: ir.Model, given: Mapping[str, tuple[int, ...]], dims: Mapping[
                 assumed.append(f"{name}.{dim.value or axis}={dims_of[-1]}")
         shapes[name] = tuple(dims_of)
     return Chosen(shapes, tuple(assumed))
+
+
+def recorded(path: Path, model: ir.Model) -> Shapes:
+    """The shapes of recorded inputs, without what the model does not take.
+
+    Args:
+        path: An ``.npz`` with an array for each input.
+        model: The model.
+
+    Raises:
+        UsageError: The file is none.
+    """
+    taken = {v.name for v in model.graph.inputs}
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            return {name: stored[name].shape for name in stored.files if name in taken}
+    except (OSError, ValueError, AttributeError, zipfile.BadZipFile) as error:  # AttributeError: a bare array
+        raise UsageError(f"cannot read {path}", why=str(error), hint="an .npz file with an array for each input") from error
 
 
 def _check(name: str, shape: tuple[int, ...], value: ir.Value | None, inputs: list[str | None]) -> None:

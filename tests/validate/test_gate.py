@@ -121,6 +121,18 @@ def test_the_distance_to_the_unquantized_parent_is_held_against_thresholds(expor
     assert 0.05 < check.value < 0.3
 
 
+def test_recorded_inputs_give_every_tier_their_shapes(fixed, tmp_path):
+    chosen = shapes.choose(io.load(fixed), {}, {"batch_size": 2, "height": 8, "width": 8, "sequence_length": 5}).shapes
+    np.savez(tmp_path / "inputs.npz", **cpu.make_inputs(io.load(fixed), chosen), more=np.zeros(3))
+    code, out, err = cli(fixed, "--tier", "check", "--inputs", tmp_path / "inputs.npz", "--format", "json")
+    assert code == 0, err
+    assert json.loads(out)["assumed_axes"] == []
+    (tmp_path / "inputs.npz").write_bytes(b"no archive")
+    code, _, err = cli(fixed, "--tier", "check", "--inputs", tmp_path / "inputs.npz")
+    assert code == 2
+    assert "cannot read" in err
+
+
 def test_recorded_inputs_and_outputs_are_a_reference_too(exports, fixed, tmp_path):
     chosen = shapes.choose(io.load(fixed), {}, {"batch_size": 2}).shapes
     feeds = cpu.make_inputs(io.load(fixed), chosen, seed=7)
