@@ -57,6 +57,16 @@ def type_in(command, folder):
         (folder / target).write_text(done.stdout, encoding="utf-8")
 
 
+NAMED = re.compile(r"# (\w+\.(?:py|toml))\n")
+
+
+def write_files(path, folder):
+    """The files that a guide shows: blocks whose first line is their name."""
+    for _, _, text in blocks(path):
+        if name := NAMED.match(text):
+            (folder / name[1]).write_text(text, encoding="utf-8")
+
+
 def lines(text):
     return [line for line in text.splitlines() if line]
 
@@ -65,10 +75,11 @@ def lines(text):
 def test_every_command_of_a_guide_runs_in_order(path, folder, monkeypatch):
     monkeypatch.chdir(folder)
     ran = 0
+    write_files(path, folder)
     for language, needs, text in blocks(path):
-        if language == "python" and (name := re.match(r"# (\w+\.py)\n", text)):
-            (folder / name[1]).write_text(text, encoding="utf-8")
-        elif language == "python":
+        if NAMED.match(text):
+            continue
+        if language == "python":
             exec(compile(text, path.name, "exec"), {})
             ran += 1
         elif language == "sh" and not needs:
@@ -88,6 +99,7 @@ NEEDS_TORCH = [(path, text) for path in GUIDES for language, needs, text in bloc
 @pytest.mark.skipif(bool(missing()), reason=f'{missing()} is not installed: pip install "graphfix[quantize]"')
 @pytest.mark.parametrize(("path", "text"), NEEDS_TORCH, ids=[text.splitlines()[0][:60] for _, text in NEEDS_TORCH])
 def test_commands_that_need_torch(path, text, folder):
+    write_files(path, folder)
     for command in lines(text):
         type_in(command, folder)
 
@@ -103,7 +115,7 @@ def options_of(verb):
 def test_every_command_names_real_options(path):
     """Also where no test can run it: in sentences and tables, in the workflow, and where the weights of a real model are needed."""
     for verb, rest in re.findall(
-        r"\bgraphfix (apply|lint|validate|quantize|place|diff|passes|inspect|explain|doctor)\b([^`\n]*)", path.read_text()
+        r"\bgraphfix (apply|lint|validate|quantize|build|place|batch|diff|passes|inspect|explain|doctor)\b([^`\n]*)", path.read_text()
     ):
         given = set(re.findall(r"(?<=\s)--?[a-z][\w-]*", rest.partition("  # ")[0]))
         assert given <= options_of(verb), f"graphfix {verb}{rest}"
