@@ -281,12 +281,12 @@ def page(figures: Figures, images: dict[str, str], found: list[tuple[str, str, s
     yield table(["", "measured", ""], [list(claim) for claim in found])
     yield "## How it was measured"
     yield (
-        "Every figure is a process of its own. `0.20 (0.60) s, 90 MB` is 0.20 s of work from file to file, 0.60 s with the start of Python\n"
-        "and all imports, and 90 MB of peak resident memory, imports included. The best of the runs counts, contenders took turns, input files\n"
-        "were cached, and the disk was idle at the start of each. graphfix flushes what it writes to the disk before it says so; the peers and\n"
-        "`cp` do not. An output is *valid* when onnx's checker takes it, it is at opset 23, both outputs of every `TRT_FP4DynamicQuantize`\n"
-        "have their types, and every weight is there with its bytes: the same work. Anything else is told in the last column. `> 300 s` is\n"
-        "where a run was ended, for time or for memory."
+        "Every figure is a process of its own. `0.20 (0.60) s, 90 MB` is 0.20 s of work from file to file, 0.60 s with the start of\n"
+        "Python and all imports, and 90 MB of peak resident memory, imports included. The best of the runs counts, contenders took\n"
+        "turns, input files were cached, and the disk was idle at the start of each. graphfix flushes what it writes to the disk\n"
+        "before it says so; the peers and `cp` do not. An output is *valid* when onnx's checker takes it, it is at opset 23, both\n"
+        "outputs of every `TRT_FP4DynamicQuantize` have their types, and every weight is there with its bytes: the same work.\n"
+        "Anything else is told in the last column. `> 300 s` is where a run was ended, for time or for memory."
     )
     yield table(["", "what it does"], [[peer.label, peer.does] for peer in PEERS.values()])
     if figures.part("start"):

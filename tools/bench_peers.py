@@ -41,8 +41,9 @@ def graphfix_copy(source: Path, target: Path, kind: str) -> None:
 
 
 def graphfix_fold(source: Path, target: Path, kind: str) -> None:
-    import graphfix
     from bench_folding import PASSES as FOLDING
+
+    import graphfix
 
     graphfix.apply(source, FOLDING[kind]).save(target)
 
