@@ -18,6 +18,7 @@ import google.protobuf.message
 import onnx
 import onnx_ir as ir
 
+from graphfix import collector
 from graphfix.errors import ModelError, UsageError
 from graphfix.io import names
 from graphfix.io.files import copy_bytes, copy_range, equal, explain, mentioned, reflink, stamp, sweep, sync_folder, temporary
@@ -288,6 +289,7 @@ class _Save:
             self.how = "written"
         return places
 
+    @collector.put_off()
     def _write_header(self, where: dict[Any, Any]) -> None:
         blob = serialized(self.model, where)
         with temporary(self.target) as draft, draft.open("wb") as file:
