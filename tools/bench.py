@@ -185,12 +185,17 @@ def watch(process: subprocess.Popen[Any], limit: float, most: float) -> tuple[fl
     return peak, ""
 
 
-def execute(command: Sequence[str], limit: float, most: float) -> Run:
-    """Run a command to its end or to a limit."""
-    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
+def execute(command: Sequence[str], limit: float, most: float, scratch: Path | None = None) -> Run:
+    """Run a command to its end or to a limit. What it leaves among temporary files is removed: some peers write the weights there."""
+    with (
+        tempfile.TemporaryFile("w+") as out,
+        tempfile.TemporaryFile("w+") as err,
+        tempfile.TemporaryDirectory(dir=scratch, ignore_cleanup_errors=True) as temporary,
+    ):
+        environment = {**os.environ, **dict.fromkeys(("TMPDIR", "TEMP", "TMP"), temporary)}
         found: list[tuple[float, str]] = []
         began = time.perf_counter()
-        process = subprocess.Popen(command, stdout=out, stderr=err, text=True)
+        process = subprocess.Popen(command, stdout=out, stderr=err, text=True, env=environment)
         watcher = threading.Thread(target=lambda: found.append(watch(process, limit, most)))
         watcher.start()
         process.wait()
@@ -234,7 +239,7 @@ class Bench:
             self.rows = {row["key"]: row for row in old["rows"]}
 
     def keep(self) -> None:
-        document = {"machine": machine(), "versions": versions(), "rows": list(self.rows.values())}
+        document = {"machine": machine(), "versions": versions(), "rows": [row for row in self.rows.values() if "status" in row]}
         draft = self.given.json.with_name(self.given.json.name + ".tmp")
         draft.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
         draft.replace(self.given.json)
@@ -268,12 +273,11 @@ class Bench:
         sync = row["peer"] == "cp-sync"
         target.parent.mkdir(parents=True, exist_ok=True)
         if row["peer"] in {"cp", "cp-sync"}:
-            run = execute(copy_command(files, target.parent, sync), limit, self.given.memory)
+            run = execute(copy_command(files, target.parent, sync), limit, self.given.memory, self.folder)
         else:
             cores = [str(row["cores"])] if row["cores"] else []
-            run = execute(
-                [sys.executable, str(WORKER), row["peer"], row["kind"], str(source), str(target), *cores], limit, self.given.memory
-            )
+            command = [sys.executable, str(WORKER), row["peer"], row["kind"], str(source), str(target), *cores]
+            run = execute(command, limit, self.given.memory, self.folder)
         if run.status == "timeout" and limit < self.given.limit:
             remove(target, files)
             raise OutOfTime
@@ -284,7 +288,9 @@ class Bench:
             row["megabytes"] = run.megabytes
             row["process"] = run.process
         elif peer.run is not None and row["part"] != "folding" and "output" not in row:
-            look = execute([sys.executable, str(WORKER), "verdict", row["kind"], str(source), str(target)], 120, self.given.memory)
+            look = execute(
+                [sys.executable, str(WORKER), "verdict", row["kind"], str(source), str(target)], 120, self.given.memory, self.folder
+            )
             row["output"] = look.says if look.status == "ok" else f"could not be read: {look.says}"
         row["wrote"] = sum(path.stat().st_size for path in outputs(target, files))
         remove(target, files)
