@@ -11,7 +11,7 @@ from typing import Any, Generic, TypeVar, cast
 import onnx
 import onnx_ir as ir
 
-from graphfix import io, pipeline
+from graphfix import collector, io, pipeline
 from graphfix._version import __version__
 from graphfix.base import Change, Finding
 from graphfix.errors import UsageError
@@ -79,6 +79,7 @@ def vars_of(record: Change | Finding) -> dict[str, str]:
     return {name: getattr(record, name) for name in record.__dataclass_fields__}
 
 
+@collector.put_off()
 def apply(
     model: str | Path | onnx.ModelProto | ir.Model,
     passes: str = "trtrtx",

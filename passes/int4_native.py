@@ -38,9 +38,8 @@ class Int4Native(Pass):
 
     After: ``DequantizeLinear{axis=1, block_size=128}(INT4 [768, 128], FLOAT16 [768, 1]) -> FLOAT16 [768, 128]``. The axis is the one for
     which the shapes of weight and scales agree. Scales take the float type of the other operand of their users, because that is the form
-    TensorRT-RTX fuses with the MatMul; rounding them moves the output of an SD3 export by 3.4e-4 (relative), a tenth of what the file is
-    away from the torch module, which rounds elsewhere (3.3e-3). ``scales=keep`` leaves their bits alone and lets ``fp4-qdq`` cast the
-    product.
+    TensorRT-RTX fuses with the MatMul; rounding them moves the output of an SD3 export by 4e-4 (relative), half of what the file is away
+    from the torch module (8e-4). ``scales=keep`` leaves their bits alone and lets ``fp4-qdq`` cast the product.
 
     Leaves alone: INT4 weights that are consistent already; codes and zero points. Refused by name: shapes that fit no axis.
     """

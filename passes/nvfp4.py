@@ -88,7 +88,9 @@ def quantize(weight: Array, block: int = BLOCK) -> tuple[Array, Array, Array]:
 
 @lru_cache(maxsize=1)
 def _threads() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="nvfp4")
+    # The cores that this process may use: a container or a batch's worker has fewer than the machine.
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return ThreadPoolExecutor(cores, thread_name_prefix="nvfp4")
 
 
 def _in_parallel(work: Callable[[slice], None], blocks: int) -> None:

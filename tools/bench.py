@@ -1,244 +1,516 @@
-"""Time and peak memory, side by side in one run: graphfix, the published recipe, and plain `cp`, on the same files.
+"""Time and peak memory, side by side in one run: graphfix, its peers, and plain `cp`, on the same files.
 
-    python tools/bench.py [--gigabytes 3] [--nodes 2000,20000,200000] [--folder DIR]
+    python tools/bench.py --part nodes --part gigabytes --json bench.json [--nodes 2000 20000] [--gigabytes 0.5 3] [--folder DIR]
+    python tools/bench.py --page bench.json ...      # writes docs/bench.md and its plots
 
-Each measurement is a process of its own: seconds from after `import onnx_ir` (for cp: from its start) to the end, and the peak resident
-memory of that process. What counts are the ratios of one run, not its seconds. Files are made in a temporary folder and removed.
+Each measurement is a process of its own (`bench_peers.py`), watched from outside: seconds of the work after the imports, seconds of the
+whole process, and the peak resident memory. Short ones are repeated, in turn with the others, and the best counts; files are read once
+before, so that every contender finds them cached, and the disk is idle when a measurement begins. The JSON is written after every
+measurement: the same command again does what is left. `--budget` ends a command early, for machines that limit one.
 
-The recipe is the one that ModelOpt's README for diffusers on Windows publishes: load, rebuild the model with new opset imports, type the
-custom operators' outputs by the letters in their names, save. It is written here from its description.
+Parts: ``start`` (start-up of the command), ``nodes`` (growth with the graph), ``gigabytes`` (growth with the weights), ``saving``
+(header-only and `--data copy` beside `cp`), ``folding`` (weights computed, by format and by number of cores).
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib.metadata
+import importlib.util
 import json
-import math
 import os
+import platform
 import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+import bench_page
 import numpy as np
+import psutil
+from bench_folding import PASSES, make_raw
+from bench_peers import OTHERS, PEERS, last_line
+
+WORKER = Path(__file__).with_name("bench_peers.py")
+LAYERS = 96  # of the files with large weights: the same graph at every size, so that only the weights grow
+KINDS = ("nvfp4", "plain")
+SHORT = 20.0  # seconds: what takes less is repeated
+PACKAGES = ("graphfix", "onnx", "onnx-ir", "onnxscript", "onnxslim", "onnxsim", "onnx-graphsurgeon", "numpy", "protobuf")
+Row = dict[str, Any]
 
 
-def make_weights(folder: Path, gigabytes: float) -> Path:
-    """A chain of NVFP4 activation quantizers and MatMuls on float16 weights of 4096 x 4096, one external data file."""
-    import onnx
-    from onnx import TensorProto, helper
-
-    side = 4096
-    count = max(1, round(gigabytes * 1e9 / (side * side * 2)))
-    path = folder / "big.onnx"
-    with (folder / "big.onnx_data").open("wb") as file:
-        block = np.random.default_rng(0).standard_normal(side * side).astype(np.float16).tobytes()
-        for _ in range(count):
-            file.write(block)
-    nodes, weights = [], []
-    for i in range(count):
-        tensor = TensorProto(name=f"w{i}", data_type=TensorProto.FLOAT16, dims=[side, side], data_location=TensorProto.EXTERNAL)
-        for key, value in (("location", "big.onnx_data"), ("offset", str(i * len(block))), ("length", str(len(block)))):
-            tensor.external_data.add(key=key, value=value)
-        weights.append(tensor)
-        nodes += quantized_matmul(i)
-    value = [helper.make_tensor_value_info(name, TensorProto.FLOAT16, ["batch", side]) for name in ("x0", f"x{count}")]
-    graph = helper.make_graph(nodes, "big", value[:1], value[1:], weights)
-    save(helper.make_model(graph, ir_version=9, opset_imports=[helper.make_opsetid("", 20), helper.make_opsetid("trt", 1)]), path)
-    assert onnx.load(path, load_external_data=False).graph.node
-    return path
+# ---------------------------------------------------------------------------------------------------------------- files
 
 
-def quantized_matmul(i: int) -> list:
+def quantized_matmul(i: int, weight: str) -> list[Any]:
     """One layer as ModelOpt writes it: quantize, dequantize the scales, dequantize, cast, multiply."""
     from onnx import TensorProto, helper
 
-    scale = helper.make_node("Constant", [], [f"g{i}"], value=helper.make_tensor("g", TensorProto.FLOAT, [], [0.01]))
-    quantize = helper.make_node(
-        "TRT_FP4DynamicQuantize",
-        [f"x{i}", f"g{i}"],
-        [f"q{i}_output_0", f"q{i}_output_1"],
-        domain="trt",
-        axis=-1,
-        block_size=16,
-        scale_type=17,
-    )
     return [
-        scale,
-        quantize,
+        helper.make_node("Constant", [], [f"g{i}"], value=helper.make_tensor("g", TensorProto.FLOAT, [], [0.01])),
+        helper.make_node(
+            "TRT_FP4DynamicQuantize",
+            [f"x{i}", f"g{i}"],
+            [f"q{i}_output_0", f"q{i}_output_1"],
+            domain="trt",
+            axis=-1,
+            block_size=16,
+            scale_type=17,
+        ),
         helper.make_node("DequantizeLinear", [f"q{i}_output_1", f"g{i}"], [f"s{i}"]),
         helper.make_node("DequantizeLinear", [f"q{i}_output_0", f"s{i}"], [f"d{i}"], axis=-1, block_size=16),
         helper.make_node("Cast", [f"d{i}"], [f"c{i}"], to=TensorProto.FLOAT16),
-        helper.make_node("MatMul", [f"c{i}", f"w{i}"], [f"x{i + 1}"]),
+        helper.make_node("MatMul", [f"c{i}", weight], [f"x{i + 1}"]),
     ]
 
 
-def make_nodes(folder: Path, count: int) -> Path:
-    """As above with one small shared weight, ``count`` nodes in all."""
+def plain_matmul(i: int, weight: str) -> list[Any]:
+    """One layer that every tool can read: operators of onnx only."""
     from onnx import TensorProto, helper
 
+    return [
+        helper.make_node("MatMul", [f"x{i}", weight], [f"m{i}"]),
+        helper.make_node("Cast", [f"m{i}"], [f"f{i}"], to=TensorProto.FLOAT),
+        helper.make_node("Softmax", [f"f{i}"], [f"s{i}"], axis=-1),
+        helper.make_node("Tanh", [f"s{i}"], [f"t{i}"]),
+        helper.make_node("Cast", [f"t{i}"], [f"h{i}"], to=TensorProto.FLOAT16),
+        helper.make_node("Add", [f"h{i}", f"x{i}"], [f"x{i + 1}"]),
+    ]
+
+
+LAYER: dict[str, Callable[[int, str], list[Any]]] = {"nvfp4": quantized_matmul, "plain": plain_matmul}
+
+
+def write_model(path: Path, kind: str, layers: int, side: int, weights: list[Any]) -> None:
+    """A chain of layers at opset 20; with fewer weights than layers they take turns."""
+    from onnx import TensorProto, helper
+
+    nodes = [node for i in range(layers) for node in LAYER[kind](i, weights[i % len(weights)].name)]
+    values = [helper.make_tensor_value_info(name, TensorProto.FLOAT16, ["batch", side]) for name in ("x0", f"x{layers}")]
+    graph = helper.make_graph(nodes, kind, values[:1], values[1:], weights)
+    imports = [helper.make_opsetid("", 20), helper.make_opsetid("trt", 1)]
+    path.write_bytes(helper.make_model(graph, ir_version=9, opset_imports=imports).SerializeToString())
+
+
+def make_weights(folder: Path, gigabytes: float) -> dict[str, Path]:
+    """Both kinds of graph over one external data file of ``gigabytes``, each weight with bytes of its own."""
+    from onnx import TensorProto
+
+    side = max(16, round((gigabytes * 1e9 / 2 / LAYERS) ** 0.5 / 16) * 16)
+    data = folder / "weights.bin"
+    paths = {kind: folder / f"{kind}.onnx" for kind in KINDS}
+    if all(path.exists() for path in paths.values()):
+        return paths
+    folder.mkdir(parents=True, exist_ok=True)
+    size = side * side * 2
+    pool = (np.random.default_rng(0).standard_normal(side * side, np.float32) * 0.02).astype(np.float16)
+    weights = []
+    with data.open("wb") as file:
+        for i in range(LAYERS):
+            cut = 7919 * i % len(pool)
+            file.write(memoryview(pool[cut:]).cast("B"))
+            file.write(memoryview(pool[:cut]).cast("B"))
+            tensor = TensorProto(name=f"w{i}", data_type=TensorProto.FLOAT16, dims=[side, side], data_location=TensorProto.EXTERNAL)
+            for key, value in (("location", data.name), ("offset", str(i * size)), ("length", str(size))):
+                tensor.external_data.add(key=key, value=value)
+            weights.append(tensor)
+    for kind, path in paths.items():
+        write_model(path, kind, LAYERS, side, weights)
+    return paths
+
+
+def make_nodes(folder: Path, count: int) -> dict[str, Path]:
+    """Both kinds of graph with ``count`` nodes over one small weight."""
+    from onnx import TensorProto, helper
+
+    folder.mkdir(parents=True, exist_ok=True)
     side = 64
-    layers = count // 6
-    nodes = [node for i in range(layers) for node in quantized_matmul(i)]
-    for node in nodes:
-        if node.op_type == "MatMul":
-            node.input[1] = "w"
     weight = helper.make_tensor("w", TensorProto.FLOAT16, [side, side], np.eye(side, dtype=np.float16).tobytes(), raw=True)
-    value = [helper.make_tensor_value_info(name, TensorProto.FLOAT16, ["batch", side]) for name in ("x0", f"x{layers}")]
-    graph = helper.make_graph(nodes, "nodes", value[:1], value[1:], [weight])
-    path = folder / f"nodes{count}.onnx"
-    save(helper.make_model(graph, ir_version=9, opset_imports=[helper.make_opsetid("", 20), helper.make_opsetid("trt", 1)]), path)
-    return path
+    paths = {kind: folder / f"{kind}.onnx" for kind in KINDS}
+    for kind, path in paths.items():
+        if not path.exists():
+            write_model(path, kind, count // 6, side, [weight])
+    return paths
 
 
-def save(model: object, path: Path) -> None:
-    """Write a header; its data lies beside it already."""
-    path.write_bytes(model.SerializeToString())  # type: ignore[attr-defined]
+# ---------------------------------------------------------------------------------------------------------- measurement
 
 
-def run_graphfix(source: Path, target: Path) -> None:
-    """`graphfix apply` through its API."""
-    import graphfix
+@dataclass
+class Run:
+    """One measured process: how it ended, and what it cost."""
 
-    graphfix.apply(source, "trtrtx").save(target)
-
-
-def run_recipe(source: Path, target: Path) -> None:
-    """The published recipe."""
-    import onnx
-    from onnx import TensorProto, helper
-
-    model = onnx.load(source)
-    imports = [helper.make_opsetid("", 23), helper.make_opsetid("trt", 1), helper.make_opsetid("com.microsoft", 1)]
-    model = helper.make_model(model.graph, opset_imports=imports)
-    for node in model.graph.node:
-        if node.op_type != "TRT_FP4DynamicQuantize":
-            continue
-        for name in node.output:
-            kind = TensorProto.FLOAT4E2M1 if "output_0" in name else TensorProto.FLOAT8E4M3FN
-            for info in model.graph.value_info:
-                if info.name == name:
-                    info.type.tensor_type.elem_type = kind
-                    break
-            else:
-                model.graph.value_info.append(helper.make_tensor_value_info(name, kind, None))
-    onnx.save(model, target, save_as_external_data=True, all_tensors_to_one_file=True, location=target.name + "_data")
+    status: str
+    says: str = ""
+    process: float = 0.0
+    seconds: float | None = None
+    megabytes: float = 0.0
 
 
-JOBS: dict[str, Callable[[Path, Path], None]] = {"graphfix": run_graphfix, "recipe": run_recipe}
+def watch(process: subprocess.Popen[Any], limit: float, most: float) -> tuple[float, str]:
+    """Peak resident MB of a process with what it started, sampled until it ends, or is ended beyond a limit (then why)."""
+    peak, began = 0.0, time.perf_counter()
+    with_children = 0
+    try:
+        root = psutil.Process(process.pid)
+        family = [root]
+        while process.poll() is None:
+            if with_children % 25 == 0:
+                family = [root, *root.children(recursive=True)]
+            with_children += 1
+            held = 0
+            for member in family:
+                try:
+                    held += member.memory_info().rss
+                except psutil.Error:
+                    continue
+            peak = max(peak, held / 2**20)
+            over = f"> {limit:g} s" if time.perf_counter() - began > limit else f"> {most / 1024:.0f} GB" if peak > most else ""
+            if over:
+                for member in reversed(family):
+                    try:
+                        member.kill()
+                    except psutil.Error:
+                        continue
+                return peak, over
+            time.sleep(0.02)
+    except psutil.Error:
+        pass
+    return peak, ""
 
 
-def worker(job: str, source: str, target: str) -> None:
-    """The measured process."""
-    import onnx_ir  # noqa: F401 - its import is not part of the measure
-
-    began = time.perf_counter()
-    JOBS[job](Path(source), Path(target))
-    print(json.dumps({"seconds": time.perf_counter() - began, "megabytes": peak_megabytes()}))
-
-
-def peak_megabytes() -> float:
-    """Peak resident memory of this process; Linux's VmHWM, because ru_maxrss counts what the parent held when it forked."""
-    status = Path("/proc/self/status")
-    if not status.exists():
-        import resource
-
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1 << 20 if sys.platform == "darwin" else 1 << 10)
-    line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
-    return int(line.split()[1]) / 1024
-
-
-def measure(job: str, source: Path, target: Path, repeats: int = 3) -> dict[str, float]:
-    """The best of ``repeats`` runs; the target's files are removed before each."""
-    best: dict[str, float] = {}
-    for _ in range(repeats):
-        for old in target.parent.glob(target.name + "*"):
-            old.unlink()
-        os.sync()
-        command = [sys.executable, __file__, "--worker", job, str(source), str(target)]
-        found = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-        if not best or found["seconds"] < best["seconds"]:
-            best = found
-    return best
-
-
-def measure_cp(source: Path, folder: Path, *, durable: bool, repeats: int = 3) -> float:
-    """Plain ``cp`` of header and data, with ``sync`` of the files where ``durable``."""
-    times = []
-    for _ in range(repeats):
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir()
-        os.sync()
+def execute(command: Sequence[str], limit: float, most: float, scratch: Path | None = None) -> Run:
+    """Run a command to its end or to a limit. What it leaves among temporary files is removed: some peers write the weights there."""
+    with (
+        tempfile.TemporaryFile("w+") as out,
+        tempfile.TemporaryFile("w+") as err,
+        tempfile.TemporaryDirectory(dir=scratch, ignore_cleanup_errors=True) as temporary,
+    ):
+        environment = {**os.environ, **dict.fromkeys(("TMPDIR", "TEMP", "TMP"), temporary)}
+        found: list[tuple[float, str]] = []
         began = time.perf_counter()
-        subprocess.run(["cp", str(source), str(source) + "_data", str(folder)], check=True)
-        if durable:
-            subprocess.run(["sync", *map(str, folder.iterdir())], check=True)
-        times.append(time.perf_counter() - began)
-    return min(times)
+        process = subprocess.Popen(command, stdout=out, stderr=err, text=True, env=environment)
+        watcher = threading.Thread(target=lambda: found.append(watch(process, limit, most)))
+        watcher.start()
+        process.wait()
+        seconds = time.perf_counter() - began
+        watcher.join()
+        (sampled, over), texts = found[0], []
+        for stream in (out, err):
+            stream.seek(0)
+            texts.append(stream.read())
+    if over:
+        return Run("timeout" if over.endswith("s") else "memory", over, seconds, None, sampled)
+    if process.returncode:
+        death = f"signal {-process.returncode}" if process.returncode < 0 else f"exit code {process.returncode}"
+        return Run("failed", last_line(texts[1]) or death, seconds, None, sampled)
+    lines = [line for line in texts[0].splitlines() if line.startswith('{"')]
+    told = json.loads(lines[-1]) if lines else {}
+    return Run("ok", told.get("verdict", ""), seconds, told.get("seconds", seconds), max(sampled, told.get("megabytes", 0.0)))
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--gigabytes", type=float, default=3.0)
-    parser.add_argument("--nodes", default="2000,20000,200000")
-    parser.add_argument("--folder", type=Path, default=None)
-    parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--no-recipe", action="store_true")
-    options = parser.parse_args()
-    with tempfile.TemporaryDirectory(dir=options.folder) as name:
-        folder = Path(name)
-        if options.gigabytes:
-            weights(folder, options)
-        nodes(folder, [int(n) for n in options.nodes.split(",") if n], options.repeats)
+class OutOfTime(Exception):
+    """The budget of this command is spent."""
 
 
-def weights(folder: Path, options: argparse.Namespace) -> None:
-    """External data: the same folder, another folder, `cp`, the recipe."""
-    source = make_weights(folder, options.gigabytes)
-    elsewhere = folder / "elsewhere"
-    elsewhere.mkdir()
-    subprocess.run(["cat", f"{source}_data"], stdout=subprocess.DEVNULL, check=True)  # so that every contender reads a cached file
-    print(f"{options.gigabytes:g} GB of external weights".ljust(44) + "seconds   peak MB")
-    shared = measure("graphfix", source, folder / "shared.onnx", options.repeats)
-    print(f"  {'graphfix, beside the input':42}{shared['seconds']:7.2f}{shared['megabytes']:10.0f}")
-    copied = measure("graphfix", source, elsewhere / "copied.onnx", options.repeats)
-    print(f"  {'graphfix, in another folder':42}{copied['seconds']:7.2f}{copied['megabytes']:10.0f}")
-    for path in elsewhere.iterdir():
+@dataclass
+class Bench:
+    """One command: where it works, what it may use, and the rows it has."""
+
+    given: argparse.Namespace
+    folder: Path
+    rows: dict[str, Row] = field(default_factory=dict)
+    began: float = field(default_factory=time.perf_counter)
+
+    def left(self) -> float:
+        return float(self.given.budget) - (time.perf_counter() - self.began)
+
+    def load(self) -> None:
+        if self.given.json.exists():
+            old = json.loads(self.given.json.read_text(encoding="utf-8"))
+            if old["machine"] != machine():
+                sys.exit(f"error: {self.given.json} holds figures of another machine; next: --json with another name")
+            self.rows = {row["key"]: row for row in old["rows"]}
+
+    def keep(self) -> None:
+        document = {"machine": machine(), "versions": versions(), "rows": [row for row in self.rows.values() if "status" in row]}
+        draft = self.given.json.with_name(self.given.json.name + ".tmp")
+        draft.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+        draft.replace(self.given.json)
+
+    def row(self, part: str, kind: str, size: float, peer: str, cores: int = 0) -> Row:
+        key = f"{part}/{kind}/{size:g}/{peer}" + (f"/{cores}" if cores else "")
+        values = {"key": key, "part": part, "kind": kind, "size": size, "peer": peer, "cores": cores, "runs": []}
+        return self.rows.setdefault(key, values)
+
+    def contest(self, contenders: list[tuple[Row, Path, Path]]) -> None:
+        """Measure all in turn, as often as each is to be measured."""
+        for turn in range(self.given.repeats):
+            for row, source, target in contenders:
+                if not finished(row, turn):
+                    self.measure(row, source, target)
+
+    def measure(self, row: Row, source: Path, target: Path) -> None:
+        """One run, kept in the row; its output is looked at after the first and removed after each."""
+        peer = {**PEERS, **OTHERS}[row["peer"]]
+        missing = [name for name in peer.imports if importlib.util.find_spec(name.split(".")[0]) is None]
+        if missing:
+            row.update(status="missing", says=f"not installed: pip install {peer.pip or missing[0]}")
+            self.keep()
+            return
+        if self.left() < 15:
+            raise OutOfTime
+        files = data_of(source)
+        warm(files)
+        os.sync() if hasattr(os, "sync") else None
+        limit = min(self.given.limit, max(10.0, self.left()))
+        sync = row["peer"] == "cp-sync"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if row["peer"] in {"cp", "cp-sync"}:
+            run = execute(copy_command(files, target.parent, sync), limit, self.given.memory, self.folder)
+        else:
+            cores = [str(row["cores"])] if row["cores"] else []
+            command = [sys.executable, str(WORKER), row["peer"], row["kind"], str(source), str(target), *cores]
+            run = execute(command, limit, self.given.memory, self.folder)
+        if run.status == "timeout" and limit < self.given.limit:
+            remove(target, files)
+            raise OutOfTime
+        if run.status == "ok":
+            row["runs"].append({"seconds": run.seconds, "process": run.process, "megabytes": run.megabytes})
+        row.update(status=run.status, says=run.says)
+        if run.status != "ok":
+            row["megabytes"] = run.megabytes
+            row["process"] = run.process
+        elif peer.run is not None and row["part"] != "folding" and "output" not in row:
+            look = execute(
+                [sys.executable, str(WORKER), "verdict", row["kind"], str(source), str(target)], 120, self.given.memory, self.folder
+            )
+            row["output"] = look.says if look.status == "ok" else f"could not be read: {look.says}"
+        row["wrote"] = sum(path.stat().st_size for path in outputs(target, files))
+        remove(target, files)
+        self.keep()
+        print(f"  {row['key']:44}{told(row)}", flush=True)
+
+
+def finished(row: Row, turn: int) -> bool:
+    """Whether this turn is done, or there is no point in another."""
+    if row.get("status", "ok") != "ok":
+        return True
+    return len(row["runs"]) > turn or (bool(row["runs"]) and row["runs"][0]["process"] > SHORT)
+
+
+def told(row: Row) -> str:
+    if not row["runs"]:
+        return f"{row['status']}: {row['says']}  ({row.get('megabytes', 0):,.0f} MB)"
+    best = bench_page.best(row)
+    return f"{best['seconds']:8.2f} s  {best['process']:8.2f} s in all  {best['megabytes']:8,.0f} MB  {row.get('output', '')}"
+
+
+def data_of(source: Path) -> list[Path]:
+    """The header and the data files it refers to."""
+    import onnx
+
+    graph = onnx.load(source, load_external_data=False).graph
+    names = {entry.value for tensor in graph.initializer for entry in tensor.external_data if entry.key == "location"}
+    return [source, *(source.parent / name for name in sorted(names))]
+
+
+def warm(files: list[Path]) -> None:
+    for path in files:
+        with path.open("rb") as file:
+            while file.read(1 << 24):
+                pass
+
+
+def copy_command(files: list[Path], folder: Path, sync: bool) -> list[str]:
+    """`cp`, where there is one; else Python's copy."""
+    if shutil.which("cp") is None:
+        script = "import shutil, sys; [shutil.copy(p, sys.argv[-1]) for p in sys.argv[1:-1]]"
+        return [sys.executable, "-c", script, *map(str, files), str(folder)]
+    if not sync:
+        return ["cp", *map(str, files), str(folder)]
+    return ["sh", "-c", 'cp "$@" && for last; do :; done && sync "$last"/*', "sh", *map(str, files), str(folder)]
+
+
+def outputs(target: Path, files: list[Path]) -> Iterator[Path]:
+    """What a measurement wrote: files named after its target, and copies in a folder of its own."""
+    if target.parent != files[0].parent:
+        yield from (path for path in target.parent.iterdir() if path.is_file())
+    else:
+        yield from (path for path in target.parent.glob(f"{target.name}*") if path not in files)
+
+
+def remove(target: Path, files: list[Path]) -> None:
+    for path in list(outputs(target, files)):
         path.unlink()
-    plain = measure_cp(source, folder / "cp", durable=False, repeats=options.repeats)
-    synced = measure_cp(source, folder / "cp", durable=True, repeats=options.repeats)
-    shutil.rmtree(folder / "cp")
-    print(f"  {'cp':42}{plain:7.2f}")
-    print(f"  {'cp, then sync of the copies':42}{synced:7.2f}")
-    print(f"  another folder / cp: {copied['seconds'] / plain:.2f};  another folder / cp and sync: {copied['seconds'] / synced:.2f}")
-    if not options.no_recipe:
-        recipe = measure("recipe", source, elsewhere / "recipe.onnx", 1)
-        print(f"  {'published recipe':42}{recipe['seconds']:7.2f}{recipe['megabytes']:10.0f}")
-        print(
-            f"  recipe / graphfix beside the input: {recipe['seconds'] / shared['seconds']:.0f} times the time, "
-            f"{recipe['megabytes'] / shared['megabytes']:.0f} times the memory"
+
+
+# ---------------------------------------------------------------------------------------------------------------- parts
+
+
+def part_start(bench: Bench) -> None:
+    """Start-up of the command, beside an interpreter that does nothing; what it imports."""
+    python = [sys.executable]
+    script = Path(sys.executable).with_name("graphfix")
+    graphfix = [str(script)] if script.exists() else [*python, "-m", "graphfix"]
+    commands = {
+        "python -c pass": [*python, "-c", "pass"],
+        "graphfix --version": [*graphfix, "--version"],
+        "graphfix --help": [*graphfix, "--help"],
+    }
+    for label, command in commands.items():
+        row = bench.row("start", "", 0, label)
+        if row["runs"]:
+            continue
+        runs = [execute(command, 60, bench.given.memory) for _ in range(10)]
+        best = min(runs, key=lambda run: run.process)
+        row.update(
+            status=best.status, says=best.says, runs=[{"seconds": r.process, "process": r.process, "megabytes": r.megabytes} for r in runs]
         )
-    shutil.rmtree(elsewhere)
+        look = subprocess.run(
+            [*python, "-X", "importtime", "-m", "graphfix", label.split()[-1]], capture_output=True, text=True, check=False
+        )
+        loaded = {line.rsplit("|", 1)[-1].strip() for line in look.stderr.splitlines()} if label.startswith("graphfix") else set()
+        row["imports"] = sorted(loaded & {"numpy", "onnx", "onnx_ir", "onnxscript", "torch", "ray", "onnxruntime"})
+        bench.keep()
+        print(f"  {row['key']:44}{told(row)}  imports {', '.join(row['imports']) or 'none of the large ones'}")
 
 
-def nodes(folder: Path, counts: list[int], repeats: int) -> None:
-    """Growth with the number of nodes; the exponent is 1 for linear growth."""
-    print("nodes through trtrtx".ljust(44) + "seconds   peak MB")
-    before: tuple[int, float] | None = None
-    for count in counts:
-        found = measure("graphfix", make_nodes(folder, count), folder / "out.onnx", repeats if count < 100_000 else 1)
-        growth = ""
-        if before is not None:
-            growth = f"   exponent {math.log(found['seconds'] / before[1]) / math.log(count / before[0]):.2f}"
-        print(f"  {f'{count:,}':42}{found['seconds']:7.2f}{found['megabytes']:10.0f}{growth}")
-        before = (count, found["seconds"])
+def part_nodes(bench: Bench) -> None:
+    """Growth with the graph."""
+    for count in bench.given.nodes:
+        paths = make_nodes(bench.folder / f"nodes{count}", count)
+        for kind in bench.given.kinds:
+            source = paths[kind]
+            bench.contest([(bench.row("nodes", kind, count, peer), source, out(source, peer)) for peer in bench.given.peers])
+
+
+def out(source: Path, peer: str) -> Path:
+    """Beside the input, where tools that refer to the old data need it; a folder of its own for `cp`."""
+    return source.parent / "copy" / source.name if peer.startswith("cp") or peer == "copy" else source.with_name(f"out-{peer}.onnx")
+
+
+def part_gigabytes(bench: Bench) -> None:
+    """Growth with the weights; the graph is the same at every size."""
+    for size in bench.given.gigabytes:
+        paths = make_weights(bench.folder / f"gigabytes{size:g}", size)
+        for kind in bench.given.kinds:
+            source = paths[kind]
+            bench.contest([(bench.row("gigabytes", kind, size, peer), source, out(source, peer)) for peer in bench.given.peers])
+
+
+def part_saving(bench: Bench) -> None:
+    """Header-only from 12 MB on; a copy of the data beside `cp`, and beside `cp` and `sync` of what it wrote."""
+    for size in (0.012, *bench.given.gigabytes):
+        source = make_weights(bench.folder / f"gigabytes{size:g}", size)["nvfp4"]
+        peers = ("graphfix", "copy", "cp", "cp-sync")
+        bench.contest([(bench.row("saving", "nvfp4", size, peer), source, out(source, peer)) for peer in peers])
+
+
+def part_folding(bench: Bench) -> None:
+    """Weights computed: NVFP4 by number of cores and by size, then every format."""
+    most = len(psutil.Process().cpu_affinity()) if hasattr(psutil.Process(), "cpu_affinity") else 0
+    cores = sorted({n for n in (1, 2, 4, 8, 16, 32, most) if n <= most}) or [0]
+    cases = [("nvfp4", bench.given.layers, n) for n in cores] + [("nvfp4", max(1, bench.given.layers // 4), most)]
+    cases += [(form, bench.given.layers, most) for form in PASSES if form != "nvfp4"]
+    contenders = []
+    for form, layers, count in cases:
+        folder = bench.folder / f"folding-{form}{layers}"
+        folder.mkdir(parents=True, exist_ok=True)
+        source, parameters = folder / "raw.onnx", 12 * bench.given.width**2 * layers
+        if not source.exists():
+            make_raw(source, layers, bench.given.width, form)
+        row = bench.row("folding", form, parameters, "fold", count)
+        row.update(input=sum(path.stat().st_size for path in data_of(source)))
+        contenders.append((row, source, folder / "out.onnx"))
+    bench.contest(contenders)
+
+
+PARTS: dict[str, Callable[[Bench], None]] = {
+    "start": part_start,
+    "nodes": part_nodes,
+    "gigabytes": part_gigabytes,
+    "saving": part_saving,
+    "folding": part_folding,
+}
+
+
+def machine() -> dict[str, Any]:
+    """What the figures are of. No name: figures are of a kind of machine."""
+    model = platform.processor() or platform.machine()
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        model = next((line.split(":", 1)[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")), model)
+    return {
+        "processor": model,
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "memory_gb": round(memory() / 1e9),
+        "system": f"{platform.system()} {platform.release().split('-')[0]}",
+        "python": platform.python_version(),
+    }
+
+
+def memory() -> int:
+    """Bytes that this machine has, or that a container gives."""
+    total = int(psutil.virtual_memory().total)
+    limit = Path("/sys/fs/cgroup/memory.max")
+    text = limit.read_text().strip() if limit.exists() else "max"
+    return min(total, int(text)) if text.isdigit() else total
+
+
+def versions() -> dict[str, str]:
+    found = {}
+    for name in PACKAGES:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--part", action="append", choices=PARTS, help="default: all")
+    parser.add_argument("--nodes", type=int, nargs="+", default=[2_000, 20_000, 200_000])
+    parser.add_argument("--gigabytes", type=float, nargs="+", default=[0.5, 3.0, 12.0], help="disk needed: about three times the largest")
+    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS))
+    parser.add_argument("--peers", nargs="+", choices=PEERS, default=list(PEERS))
+    parser.add_argument("--layers", type=int, default=24, help="of the model whose weights are folded")
+    parser.add_argument("--width", type=int, default=2048, help="of the model whose weights are folded")
+    parser.add_argument("--repeats", type=int, default=3, help=f"runs of what takes less than {SHORT:g} s; the best counts")
+    parser.add_argument("--limit", type=float, default=300.0, help="seconds for one run")
+    parser.add_argument("--memory", type=float, default=memory() * 0.85 / 2**20, help="MB for one run (default: 85%% of the machine)")
+    parser.add_argument("--budget", type=float, default=float("inf"), help="seconds for this command; the next one goes on from there")
+    parser.add_argument(
+        "--folder", type=Path, default=Path(tempfile.gettempdir()) / "graphfix-bench", help="kept, so that files are made once"
+    )
+    parser.add_argument("--clean", action="store_true", help="remove the folder at the end")
+    parser.add_argument("--json", type=Path, default=Path("bench.json"), help="figures; the same command again does what is left")
+    parser.add_argument("--page", type=Path, nargs="+", metavar="JSON", help="measure nothing: write docs/bench.md from these files")
+    given = parser.parse_args()
+    if given.page:
+        return bench_page.write(given.page, Path(__file__).resolve().parent.parent / "docs")
+    bench = Bench(given, given.folder.resolve())
+    bench.folder.mkdir(parents=True, exist_ok=True)
+    bench.load()
+    try:
+        for name in given.part or PARTS:
+            print(name, flush=True)
+            PARTS[name](bench)
+    except OutOfTime:
+        print("the budget is spent; the same command again does what is left")
+        return 3
+    if given.clean:
+        shutil.rmtree(bench.folder)
+    print(f"done: {given.json}")
+    return 0
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["--worker"]:
-        worker(*sys.argv[2:])
-    else:
-        main()
+    sys.exit(main())

@@ -127,7 +127,7 @@ def external_tensors(model: ir.Model) -> Iterator[ir.ExternalTensor]:
                 if isinstance(value.const_value, ir.ExternalTensor):
                     yield value.const_value
         for node in scope.body:
-            for attr in node.attributes.values():
+            for attr in node.attributes.data.values():  # the plain dict: as in `graphfix.model.subgraphs`
                 if attr.type == ir.AttributeType.TENSOR and not attr.is_ref() and isinstance(attr.value, ir.ExternalTensor):
                     yield attr.value
 

@@ -18,6 +18,7 @@ import google.protobuf.message
 import onnx
 import onnx_ir as ir
 
+from graphfix import collector
 from graphfix.errors import ModelError, UsageError
 from graphfix.io import names
 from graphfix.io.files import copy_bytes, copy_range, equal, explain, mentioned, reflink, stamp, sweep, sync_folder, temporary
@@ -105,7 +106,8 @@ def save(model: ir.Model, target: str | Path, *, data: str = "auto", progress: P
     """
     target = Path(target)
     target = target.parent.resolve() / target.name
-    folders = {Path(tensor.base_dir).resolve() if tensor.base_dir else target.parent for tensor in external_tensors(model)}
+    external = tuple(external_tensors(model))
+    folders = {Path(base).resolve() if base else target.parent for base in {tensor.base_dir for tensor in external}}
     if data == "share" and not folders <= {target.parent}:
         raise UsageError(
             "data files cannot be shared across folders",
@@ -113,7 +115,7 @@ def save(model: ir.Model, target: str | Path, *, data: str = "auto", progress: P
             hint=f"write the output into {min(folders)}, or use --data copy",
         )
     share = folders <= {target.parent} and data not in {"copy", "gather"}
-    job = _Save(model, target, share=share, gather=data == "gather", progress=progress)
+    job = _Save(model, external, target, share=share, gather=data == "gather", progress=progress)
 
     def waiting() -> None:
         if progress is not None:
@@ -149,8 +151,18 @@ def serialized(model: ir.Model, where: Mapping[Any, Any]) -> bytes:
 class _Save:
     """One save: which data files the output refers to, in which order things appear on disk, and what is undone on failure."""
 
-    def __init__(self, model: ir.Model, target: Path, *, share: bool, gather: bool, progress: Progress | None) -> None:
-        self.model, self.target, self.share, self.gather, self.progress = model, target, share, gather, progress
+    def __init__(
+        self,
+        model: ir.Model,
+        external: Sequence[ir.ExternalTensor],
+        target: Path,
+        *,
+        share: bool,
+        gather: bool,
+        progress: Progress | None,
+    ) -> None:
+        self.model, self.external, self.target = model, external, target
+        self.share, self.gather, self.progress = share, gather, progress
         self.made: list[Path] = []
         self.loose: list[list[ir.ExternalTensor]] = []
         self.how = "none"
@@ -189,7 +201,7 @@ class _Save:
                 )
 
     def _locations(self, moves: dict[str, str], fresh: dict[int, tuple[str, int]]) -> Iterator[str]:
-        for t in external_tensors(self.model):
+        for t in self.external:
             if id(t) not in fresh:
                 yield moves.get(os.fspath(t.location), os.fspath(t.location))
         yield from (name for name, _ in fresh.values())
@@ -207,16 +219,16 @@ class _Save:
 
     def _place_existing(self) -> dict[str, str]:
         """Give the output the data files that it refers to: nothing to do when shared, else one copy of each."""
-        locations = dict.fromkeys(os.fspath(t.location) for t in external_tensors(self.model))
+        locations = dict.fromkeys(os.fspath(t.location) for t in self.external)
         if not locations:
             return {}
         if self.share:
             self.how = "shared"
             return {}
         here = self.target.parent
-        bases = {os.fspath(t.location): Path(t.base_dir or here) for t in external_tensors(self.model)}
+        bases = {os.fspath(t.location): Path(t.base_dir or here) for t in self.external}
         used: dict[str, dict[tuple[int, int], list[ir.ExternalTensor]]] = {}
-        for t in external_tensors(self.model):
+        for t in self.external:
             used.setdefault(os.fspath(t.location), {}).setdefault((t.offset or 0, t.nbytes), []).append(t)
         moves = {}
         for i, location in enumerate(locations):
@@ -258,10 +270,10 @@ class _Save:
         tensors = list(_new_tensors(self.model, inside=self.gather))
         total = sum(t.nbytes for t in tensors) + sum(same[0].nbytes for same in self.loose)
         source: Source | None = self.model.meta.get(SOURCE)
-        outside = any(True for _ in external_tensors(self.model)) or (source is not None and bool(source.data_files))
+        outside = bool(self.external) or (source is not None and bool(source.data_files))
         if not (tensors or self.loose) or not (self.gather or outside or total > PROTOBUF_LIMIT):
             return {}
-        whole = {os.fspath(t.location) for t in external_tensors(self.model)} - {os.fspath(same[0].location) for same in self.loose}
+        whole = {os.fspath(t.location) for t in self.external} - {os.fspath(same[0].location) for same in self.loose}
         name = self._free_name(".new" if whole and not self.share else "", None)
         places: dict[int, tuple[str, int]] = {}
         path = self.target.parent / name
@@ -288,6 +300,7 @@ class _Save:
             self.how = "written"
         return places
 
+    @collector.put_off()
     def _write_header(self, where: dict[Any, Any]) -> None:
         blob = serialized(self.model, where)
         with temporary(self.target) as draft, draft.open("wb") as file:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
-import gc
 import re
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from importlib.metadata import entry_points
@@ -16,7 +14,7 @@ from typing import Any
 import onnx
 import onnx_ir as ir
 
-from graphfix import io
+from graphfix import collector, io
 from graphfix._version import __version__
 from graphfix.base import Finding
 from graphfix.errors import GraphfixError, PassError, UsageError
@@ -148,7 +146,7 @@ def lint(
     Raises:
         GraphfixError: The arguments are wrong, the file is no model, or a lint failed (see `graphfix.errors`).
     """
-    with _without_garbage_collection():
+    with collector.put_off():
         return _lint(model, targets, ort, list(select), list(ignore))
 
 
@@ -173,18 +171,6 @@ def _lint(model: str | Path | onnx.ModelProto | ir.Model, targets: Iterable[str]
     skipped = [cls for cls in chosen if not given[cls.needs]]
     options = {"targets": [t.name for t in wanted_targets], "ort": ort, "select": select, "ignore": ignore}
     return Linted(findings, ran, skipped, len(ctx.nodes), time.perf_counter() - began, source, options)
-
-
-@contextlib.contextmanager
-def _without_garbage_collection() -> Iterator[None]:
-    """A large model is a million small objects that all live on; looking for garbage among them takes a quarter of the time."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 def _run(cls: type[Lint], ctx: LintContext) -> list[Finding]:
