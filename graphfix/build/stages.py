@@ -142,7 +142,11 @@ def _placed(recipe: Recipe) -> list[Path]:
     """What place wrote: the component's header. Its data has the name that the header gives."""
     assert recipe.place is not None
     root = Path(recipe.resolve(recipe.place.pipeline))
-    return [p for p in (root / name / MODEL for name in ([recipe.place.component] if recipe.place.component else ("transformer", "unet"))) if p.is_file()]
+    return [
+        p
+        for p in (root / name / MODEL for name in ([recipe.place.component] if recipe.place.component else ("transformer", "unet")))
+        if p.is_file()
+    ]
 
 
 _EXPORT = ("model.onnx", "model.onnx_data", "inputs.npz", "reference.npz", "manifest.json")
@@ -171,5 +175,3 @@ def _version(name: str) -> str:
         return version(name)
     except PackageNotFoundError:
         return ""
-
-

@@ -82,7 +82,9 @@ def test_a_torn_memory_means_everything_again(folder):
 def test_what_the_gate_refuses_is_not_placed(folder, exports):
     """No passes: ONNX Runtime does not load the file, and the pipeline's folder stays as it was."""
     exports["sd3_nvfp4_20"].copy_to(folder)
-    (folder / "recipe.toml").write_text(WITHOUT_TORCH.replace("export.onnx", "sd3_nvfp4_20.onnx").replace("trtrtx,io{sample=out_hidden_states}", "node-names"))
+    (folder / "recipe.toml").write_text(
+        WITHOUT_TORCH.replace("export.onnx", "sd3_nvfp4_20.onnx").replace("trtrtx,io{sample=out_hidden_states}", "node-names")
+    )
     before = (folder / "pipeline" / "transformer" / "model.onnx").read_bytes()
     made = build.build(build.read(folder / "recipe.toml"))
     assert told(made) == [("apply", "done"), ("validate", "failed")]
