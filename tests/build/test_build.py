@@ -13,7 +13,6 @@ import pytest
 
 from graphfix import build
 from graphfix.errors import UsageError
-
 from tests.place.conftest import make_pipeline
 
 ROOT = Path(__file__).parents[2]
