@@ -170,10 +170,10 @@ def test_inspect_counts_what_is_there(exports):
     ("name", "expected"),
     [
         ("sd3_none_20", {}),
-        ("sd3_int8_20", {"INT8": (26, 33)}),
-        ("sd3_fp8_20", {"FP8": (26, 33)}),
-        ("sd3_mxfp8_20", {"MXFP8": (25, 32)}),
-        ("sd3_int4awq_20", {"INT4": (25, 0)}),
+        ("sd3_int8_20", {"INT8": (26, 34)}),
+        ("sd3_fp8_20", {"FP8": (26, 34)}),
+        ("sd3_mxfp8_20", {"MXFP8": (26, 34)}),
+        ("sd3_int4awq_20", {"INT4": (26, 0)}),
     ],
 )
 def test_inspect_knows_the_formats(exports, name, expected):
