@@ -103,7 +103,7 @@ def test_a_relabelled_model_is_caught_and_the_first_layer_named(exports, tmp_pat
     report = gate.validate(job_for(plain, tiers=("numerics",), before=model, layers=True))
     failed = {c.name: c for c in report.failed}
     assert set(failed) == {"sample before and after", "layers"}
-    assert failed["layers"].where.endswith("norm1/linear/weight_quantizer/DequantizeLinear (DequantizeLinear)")
+    assert failed["layers"].where.endswith("norm1/linear/input_quantizer/DequantizeLinear (DequantizeLinear)")
     rows = failed["layers"].details["layers"]
     index = next(i for i, row in enumerate(rows) if row[2] > 0)
     assert rows[index][1] == failed["layers"].where
