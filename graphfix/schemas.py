@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -16,12 +17,21 @@ from graphfix.facts.trt_ops import CONTRACTS, DOMAIN, Contract, Shape, element_t
 # name, so these are registered only while onnx is being asked.
 SHARED_NAMES = frozenset({"DequantizeLinear", "QuantizeLinear"})
 
+_lock = threading.Lock()
+_running = 0  # blocks of `registered`, in all threads
+_borrowed: set[str] = set()  # the shared names that the last of them takes back
+
 
 def register(*, shared: bool = False) -> list[str]:
     """Make onnx know the operators that only the ``trt`` domain has, for the rest of the process; with ``shared`` the others too.
 
     Idempotent. An operator that something else has registered is left as it is. Returns the names that were registered now.
     """
+    with _lock:
+        return _register(shared=shared)
+
+
+def _register(*, shared: bool) -> list[str]:
     wanted = [c for c in CONTRACTS.values() if shared or c.op_type not in SHARED_NAMES]
     new = [c for c in wanted if not onnx.defs.has(c.op_type, DOMAIN)]
     for contract in new:
@@ -31,13 +41,18 @@ def register(*, shared: bool = False) -> list[str]:
 
 @contextmanager
 def registered() -> Iterator[None]:
-    """Make onnx know the whole table for as long as the block runs."""
-    new = register(shared=True)
+    """Make onnx know the whole table for as long as the block runs, and as long as such a block runs in any other thread."""
+    global _running
+    with _lock:
+        _borrowed.update(SHARED_NAMES.intersection(_register(shared=True)))
+        _running += 1
     try:
         yield
     finally:
-        for name in SHARED_NAMES.intersection(new):
-            onnx.defs.deregister_schema(name, 1, DOMAIN)
+        with _lock:
+            _running -= 1
+            while _borrowed and not _running:
+                onnx.defs.deregister_schema(_borrowed.pop(), 1, DOMAIN)
 
 
 def _schema(contract: Contract) -> Any:
