@@ -19,17 +19,12 @@ What is typed on the command line wins over the file.
 from __future__ import annotations
 
 import dataclasses
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from graphfix.errors import UsageError
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from graphfix import toml_file
+from graphfix.errors import UsageError, nearest
 
 FILE = "graphfix.toml"
 
@@ -91,7 +86,7 @@ def find(start: Path) -> Path | None:
         if own.is_file():
             return own
         project = folder / "pyproject.toml"
-        if project.is_file() and "graphfix" in _read(project).get("tool", {}):
+        if project.is_file() and "graphfix" in toml_file.read(project).get("tool", {}):
             return project
     return None
 
@@ -105,25 +100,17 @@ def load(start: Path | None = None) -> Config:
     path = find((start or Path.cwd()).resolve())
     if path is None:
         return Config()
-    data = _read(path)
+    data = toml_file.read(path)
     data = data if path.name == FILE else data["tool"]["graphfix"]
     _known(data, SECTIONS, path, "")
     made: dict[str, Any] = {name: _section(kind, data.get(name, {}), path, name) for name, kind in SECTIONS.items()}
     return Config(**made, path=path)
 
 
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        data: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path.name} is not valid TOML", where=path.name, why=str(error)) from error
-    return data
-
-
 def _known(data: dict[str, Any], names: Any, path: Path, section: str) -> None:
     for key in data:
         if key not in names:
-            raise UsageError(f"{path.name}: there is no {section}{key}", why=f"known: {', '.join(names)}")
+            raise UsageError(f"{path.name}: there is no {section}{key}", hint=nearest(key, names))
 
 
 def _section(kind: type, data: Any, path: Path, name: str) -> Any:

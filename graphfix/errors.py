@@ -6,6 +6,8 @@ The root derives from RuntimeError because that is what onnx's own converters ra
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 
 class GraphfixError(RuntimeError):
     """Base of everything that graphfix raises on purpose.
@@ -46,3 +48,19 @@ class UnavailableError(GraphfixError):
     """This machine cannot do what was asked: no space, no package, no GPU."""
 
     exit_code = 3
+
+
+def nearest(name: str, known: Iterable[str], otherwise: str = "", cutoff: float = 0.6) -> str:
+    """The hint for a name that is none.
+
+    Args:
+        name: What was typed.
+        known: The names that there are.
+        otherwise: What to say where none is close; every name by default.
+        cutoff: How close is close, from 0 to 1.
+    """
+    from difflib import get_close_matches
+
+    names = list(known)
+    close = get_close_matches(name, names, 1, cutoff)
+    return f"did you mean {close[0]}?" if close else otherwise or f"one of {', '.join(names)}"

@@ -12,12 +12,11 @@ import re
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from graphfix.errors import UsageError
+from graphfix.errors import UsageError, nearest
 
 if TYPE_CHECKING:
     from graphfix.base import Pass
@@ -98,11 +97,10 @@ class Registry:
         if found is not None and found.suffix:
             return found, {found.suffix: digits}
         known = [*self.names(), *self._pipelines]
-        close = get_close_matches(name, known, 1)
         raise UsageError(
             f"no pass or pipeline is named {name!r}",
             why=f"known: {', '.join(known)}" if known else "no package offers any",
-            hint=f"did you mean {close[0]!r}?" if close else "graphfix passes",
+            hint=nearest(name, known, "graphfix passes"),
         )
 
     def _find(self, name: str) -> type[Pass] | None:

@@ -30,21 +30,15 @@ validate``.
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NoReturn
 
-from graphfix.errors import UsageError
+from graphfix import toml_file
+from graphfix.errors import UsageError, nearest
 from graphfix.facts.targets import TARGETS
 from graphfix.validate.job import AT_LEAST, THRESHOLDS, TIERS
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 NONE = "none"  # the target of a matrix without a compile tier
 BATCH_TIERS = tuple(tier for tier in TIERS if tier != "bench")
@@ -107,15 +101,7 @@ def read(path: str | Path) -> Manifest:
         UsageError: There is no such file, it is not TOML, or a key is unknown or has a value it cannot have; the key is named.
     """
     path = Path(path)
-    try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise UsageError(f"no file {path}", hint="check the path; graphfix batch takes a manifest, not a model") from error
-    except OSError as error:
-        raise UsageError(f"{path} cannot be read", why=str(error.strerror or error)) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        hint = "graphfix batch takes a manifest, not a model" if path.suffix == ".onnx" else ""
-        raise UsageError(f"{path.name} is not valid TOML", why=str(error), hint=hint) from error
+    data = toml_file.read(path, "graphfix batch takes a manifest, not a model" if path.suffix == ".onnx" else "")
     return _Reader(path.resolve()).manifest(data)
 
 
@@ -131,9 +117,7 @@ class _Reader:
     def known(self, data: Mapping[str, Any], names: tuple[str, ...], within: str = "") -> None:
         for key in data:
             if key not in names:
-                close = get_close_matches(key, names, 1)
-                hint = f"did you mean {within}{close[0]}?" if close else f"known: {', '.join(names)}"
-                raise UsageError(f"{self.path.name}: there is no key {within}{key}", hint=hint)
+                raise UsageError(f"{self.path.name}: there is no key {within}{key}", hint=nearest(key, names))
 
     def table(self, data: Any, key: str, example: str) -> dict[str, Any]:
         if not isinstance(data, dict):

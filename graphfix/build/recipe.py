@@ -19,18 +19,12 @@ Without ``[quantize]``, ``[apply]`` names the model; without ``[place]``, the bu
 from __future__ import annotations
 
 import dataclasses
-import sys
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from graphfix.errors import UsageError
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from graphfix import toml_file
+from graphfix.errors import UsageError, nearest
 
 
 @dataclass(frozen=True)
@@ -108,18 +102,13 @@ def read(path: Path) -> Recipe:
     Raises:
         UsageError: It is missing, is no TOML, or asks for something that does not exist; the message names the key.
     """
-    try:
-        held = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UsageError(f"cannot read the recipe {path}", why=error.strerror or str(error), hint="check the path") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} is no TOML", why=str(error)) from error
+    held = toml_file.read(path)
     output = held.pop("output", "build")
     if not isinstance(output, str):
         raise UsageError("output names a folder", where=path.name, hint='output = "build"')
     for name in held:
         if name not in TABLES:
-            raise UsageError(f"a recipe has no [{name}]", where=path.name, hint=_near(name, [*TABLES, "output"]))
+            raise UsageError(f"a recipe has no [{name}]", where=path.name, hint=nearest(name, [*TABLES, "output"]))
     tables = {name: _table(cls, held[name], name, path) for name, cls in TABLES.items() if name in held}
     given: dict[str, Any] = {"apply": Apply(), "validate": Validate(), **tables}
     if ("quantize" in given) == bool(given["apply"].model):
@@ -134,7 +123,7 @@ def _table(cls: Any, held: Any, name: str, path: Path) -> Any:
         raise UsageError(f"{name} is a table", where=path.name, hint=f"[{name}]")
     for key, value in held.items():
         if key not in fields:
-            raise UsageError(f"[{name}] has no {key!r}", where=path.name, hint=_near(key, list(fields)))
+            raise UsageError(f"[{name}] has no {key!r}", where=path.name, hint=nearest(key, fields))
         wanted = str(fields[key].type).partition("[")[0].partition(" ")[0]
         if type(value).__name__ != wanted:
             raise UsageError(f"[{name}] {key} is a {wanted}, not a {type(value).__name__}", where=path.name, hint=f"{key} = ...")
@@ -142,8 +131,3 @@ def _table(cls: Any, held: Any, name: str, path: Path) -> Any:
         if entry.default is dataclasses.MISSING and entry.default_factory is dataclasses.MISSING and key not in held:
             raise UsageError(f"[{name}] lacks {key!r}", where=path.name, hint=f'{key} = "..."')
     return cls(**held)
-
-
-def _near(name: str, known: list[str]) -> str:
-    close = get_close_matches(name, known, 1)
-    return f"{close[0]}?" if close else f"one of {', '.join(known)}"

@@ -6,7 +6,6 @@ import re
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ import onnx_ir as ir
 from graphfix import collector, io
 from graphfix._version import __version__
 from graphfix.base import Finding
-from graphfix.errors import GraphfixError, PassError, UsageError
+from graphfix.errors import GraphfixError, PassError, UsageError, nearest
 from graphfix.facts.runtimes import RELEASES, newest
 from graphfix.facts.targets import TARGETS, Target
 from graphfix.lints import BUILT_IN
@@ -121,8 +120,7 @@ def by_name(text: str, lints: Sequence[type[Lint]]) -> list[type[Lint]]:
     found = found or [lint for lint in lints if re.fullmatch(r"[A-Z]+\d*", wanted.upper()) and lint.code.startswith(wanted.upper())]
     if not found:
         known = [name for lint in lints for name in (lint.code, lint.name)]
-        close = get_close_matches(wanted, known, 1, 0.5)
-        raise UsageError(f"no lint is called {text!r}", hint=f"did you mean {close[0]}?" if close else "graphfix explain")
+        raise UsageError(f"no lint is called {text!r}", hint=nearest(wanted, known, "graphfix explain", 0.5))
     return found
 
 

@@ -7,20 +7,14 @@ import dataclasses
 import math
 import operator
 import re
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
-from importlib.resources import files
+from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
 
-from graphfix.errors import UsageError
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from graphfix import toml_file
+from graphfix.errors import UsageError, nearest
 
 Axis = str | int
 OPERATIONS = {ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.FloorDiv: operator.floordiv}
@@ -195,13 +189,7 @@ def read(path: Path) -> Backbone:
     Raises:
         UsageError: The file is missing, is no TOML, or has keys that no recipe has.
     """
-    try:
-        held = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UsageError(f"cannot read the recipe {path}", why=error.strerror or str(error)) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} is no TOML", why=str(error)) from error
-    return _backbone(path.stem, held)
+    return _backbone(path.stem, toml_file.read(path))
 
 
 def recipe_for(cls: str) -> Backbone:
@@ -226,13 +214,12 @@ def choose(kind: str, name: str, known: Mapping[str, Any]) -> Any:
     """
     if name in known:
         return known[name]
-    close = get_close_matches(name, known, 1)
-    raise UsageError(f"no {kind} {name!r}", hint=f"{close[0]}?" if close else f"one of {', '.join(known)}")
+    raise UsageError(f"no {kind} {name!r}", hint=nearest(name, known))
 
 
 def _data(name: str) -> dict[str, Any]:
-    held: dict[str, Any] = tomllib.loads((files("graphfix.quantize") / "recipes" / name).read_text(encoding="utf-8"))
-    return held
+    with as_file(files("graphfix.quantize") / "recipes" / name) as path:
+        return toml_file.read(path)
 
 
 def _backbone(name: str, held: dict[str, Any]) -> Backbone:
@@ -241,8 +228,7 @@ def _backbone(name: str, held: dict[str, Any]) -> Backbone:
     fields = {f.name: f for f in dataclasses.fields(Backbone)}
     for key in held:
         if key not in fields or key == "name":
-            close = get_close_matches(key, fields, 1)
-            raise UsageError(f"a recipe has no {key!r}", where=f"recipe {name}", hint=f"{close[0]}?" if close else ", ".join(fields))
+            raise UsageError(f"a recipe has no {key!r}", where=f"recipe {name}", hint=nearest(key, fields))
     for key in ("cls", "component", "output", "inputs", "sizes"):
         if not held.get(key):
             raise UsageError(

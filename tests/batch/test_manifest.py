@@ -56,7 +56,7 @@ MISTAKES = [
     ('models = ["a.onnx"]\ntimeout = 0', "timeout must be a number above 0", "timeout = 600"),
     ('models = ["a.onnx"]\ntimeout = true', "timeout must be a number", ""),
     ('models = ["a.onnx"]\nplugins = ["no.py"]', "plugins names", "relative to the manifest"),
-    ('models = ["a.onnx"]\nthresholds = { cos = 1 }', "there is no key thresholds.cos", "did you mean thresholds.cosine?"),
+    ('models = ["a.onnx"]\nthresholds = { cos = 1 }', "there is no key thresholds.cos", "did you mean cosine?"),
     ('models = ["a.onnx"]\n[pipelines]\n"../up" = ""', "'../up', which becomes a folder", "letters"),
     ('models = ["a.onnx"]\n[shapes.s]\nx = "2x"', "shapes.s.x is '2x'", "batch_size = 2"),
     ('models = ["a.onnx"]\n[shapes.s]\nx = { min = "4x4", opt = "2x4" }', "shapes.s.x must grow", ""),

@@ -110,7 +110,7 @@ def test_the_command(folder):
         ('[quantize]\nmodle = "m"', "no 'modle'"),
         ('[quantize]\nformat = "fp8"', "lacks 'model'"),
         ('[quantize]\nmodel = "m"\nsteps = "two"', "steps is a int"),
-        ("[quantize\n", "is no TOML"),
+        ("[quantize\n", "not valid TOML"),
         ("apply = 3", "apply is a table"),
         ("output = 3", "output names a folder"),
     ],

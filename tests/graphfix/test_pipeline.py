@@ -47,7 +47,7 @@ def test_a_named_pipeline_stands_for_its_text(registry):
     ("text", "says", "hint"),
     [
         ("", "the list of passes is empty", "--passes opset23,trt-types"),
-        ("trt-type", "no pass or pipeline is named 'trt-type'", "did you mean 'trt-types'"),
+        ("trt-type", "no pass or pipeline is named 'trt-type'", "did you mean trt-types?"),
         ("opset23,,trt-types", "cannot read the list of passes", "commas between"),
         ("opset{target", "cannot read the list of passes", "braces"),
         ("opset{goal=3}", "pass opset has no option 'goal'", "graphfix passes opset"),

@@ -104,7 +104,7 @@ def test_a_recipe_of_ones_own(tmp_path):
     path.write_text(text.replace("output", "outptu"))
     with pytest.raises(UsageError, match="'outptu'") as caught:
         recipes.read(path)
-    assert caught.value.hint == "output?"
+    assert caught.value.hint == "did you mean output?"
     path.write_text(text)
     with pytest.raises(UsageError, match="the recipe is for MineModel"):
         job.make(str(MODELS / "sd3"), tmp_path, recipe=path)
