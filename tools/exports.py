@@ -96,11 +96,7 @@ def make(kind: Kind, sizes: dict[str, int] | None = None) -> Made:
         path = Path(folder) / "model.onnx"
         export.export(model, given, recipe, found.config, path)
         proto = onnx.load(path)
-    flat: dict[str, np.ndarray] = {}
-    for name, value in given.items():
-        for key, tensor in value.items() if isinstance(value, dict) else ((name, value),):
-            if isinstance(tensor, torch.Tensor):
-                flat[key] = tensor.numpy()
+    flat = {name: tensor.numpy() for name, tensor in export.graph_inputs(given).items()}
     return Made(finish(proto, kind), flat, reference.numpy(), unquantized.numpy())
 
 

@@ -15,7 +15,9 @@ from graphfix.batch.jobs import Job
 from graphfix.batch.manifest import read
 from graphfix.batch.matrix import Plan, plan
 from graphfix.batch.run import Event, pending, run
-from graphfix.batch.store import Store, alone
+from graphfix.batch.store import Store
+from graphfix.io.lock import only_writer
+from graphfix.report.templates import environment
 
 __all__ = ["carry_out", "exit_code", "outstanding"]
 
@@ -41,11 +43,11 @@ def carry_out(
         UsageError: The manifest is wrong.
         UnavailableError: jinja2 or Ray is not there, the output folder cannot be written, or another run is at work in it.
     """
-    page.environment()  # what the end needs is looked for before hours of work
+    environment()  # what the end needs is looked for before hours of work
     asked = plan(read(manifest))
     store = Store(asked.manifest.output)
     store.prepare()
-    with alone(store.folder):
+    with only_writer(store.folder, patience=0):
         made = executor()
         try:
             done = run(asked, store, made, rerun, report)

@@ -193,7 +193,7 @@ def apply_passes(source: str, passes: str, plugins: list[str], output: str) -> d
         "notes": [api.vars_of(finding) for finding in result.findings[:MOST_NOTES]],
         "data": saved.data,
         "files": [[path.name, path.stat().st_size] for path in (saved.path, *saved.data_files)],
-        "sha256": hashlib.sha256(saved.path.read_bytes()).hexdigest(),
+        "sha256": io.digest(saved.path),
     }
 
 

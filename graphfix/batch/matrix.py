@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from graphfix import pipeline
+from graphfix import io, pipeline
 from graphfix.batch import subjects
 from graphfix.batch.jobs import APPLY, DEPENDS, Job, versions
 from graphfix.batch.manifest import AXES, NONE, Manifest, Profile, Selection
@@ -162,7 +161,7 @@ class _Maker:
     def __init__(self, manifest: Manifest) -> None:
         self.manifest = manifest
         self.versions = {stage: versions(stage) for stage in (APPLY, *manifest.tiers)}
-        self.plugins = tuple(hashlib.sha256(path.read_bytes()).hexdigest() for path in manifest.plugins)
+        self.plugins = tuple(io.digest(path) for path in manifest.plugins)
 
     def _identity(self, subject: Subject) -> tuple[str, ...]:
         return (subject.sha256, json.dumps(subject.data), *self.plugins)

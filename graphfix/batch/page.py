@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from importlib.resources import files
 from typing import Any
 
 from graphfix.batch.jobs import CRASHED, FINDINGS, OK, REFUSED, TIMED_OUT, UNAVAILABLE
-from graphfix.errors import UnavailableError
+from graphfix.report.templates import environment
 
 # The gate's classes of colour; and the words, for a reader who does not see colours.
 STYLE = {OK: "passed", FINDINGS: "failed", REFUSED: "failed", CRASHED: "failed", TIMED_OUT: "failed", UNAVAILABLE: "skipped"}
@@ -19,21 +18,6 @@ MEANING = {
     CRASHED: "the process at work died, each time it was tried",
 }
 MOST = 12  # cells named for one problem
-
-
-def environment() -> Any:
-    """jinja2, with the templates of reports.
-
-    Raises:
-        UnavailableError: It is not installed.
-    """
-    try:
-        from jinja2 import Environment, FunctionLoader
-    except ImportError as error:
-        raise UnavailableError("the HTML matrix needs jinja2", hint='pip install "graphfix[validate]"') from error
-    room = files("graphfix.report")
-    loader = FunctionLoader(lambda name: (room / name).read_text(encoding="utf-8"))
-    return Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, loader=loader)
 
 
 def render(told: dict[str, Any]) -> str:

@@ -98,10 +98,10 @@ def run(plan: Plan, store: Store, executor: Executor, rerun: str = "", report: C
         else:
             waiting.setdefault(need, []).append(job)
     # Where the passes were answered earlier and not well, what waits for them never starts.
-    for job in [job for job in ready if (need := plan.needs.get(job.key)) is not None and answers[need].outcome != OK]:
-        ready.remove(job)
-        made.skipped += 1
-        total -= 1
+    able = deque(job for job in ready if (need := plan.needs.get(job.key)) is None or answers[need].outcome == OK)
+    made.skipped = len(ready) - len(able)
+    total -= made.skipped
+    ready = able
     while ready or running:
         while ready and executor.free():
             job = ready.popleft()

@@ -1,4 +1,4 @@
-"""The output folder: an answer per file, so that what is done stays done; and a lock, so that two runs do not work in it at once.
+"""The output folder: an answer per file, so that what is done stays done.
 
 batch.json  batch.html          the matrix
 jobs/<key>.json                 answers
@@ -7,13 +7,8 @@ models/<pipeline>/<model>/      what passes made
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import hashlib
 import json
-import os
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 from graphfix import io
@@ -65,33 +60,4 @@ def _stands(output: Path, answer: Answer) -> bool:
     """Whether a model is the one that was written: its header to the byte, its data by size."""
     if any((output.parent / name).stat().st_size != size for name, size in answer.details["files"]):
         return False
-    return hashlib.sha256(output.read_bytes()).hexdigest() == str(answer.details["sha256"])
-
-
-@contextlib.contextmanager
-def alone(folder: Path) -> Iterator[None]:
-    """Hold the output folder for one run; the system lets go of it however the process ends.
-
-    Raises:
-        UnavailableError: Another run holds it.
-    """
-    path = folder / ".lock"
-    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-    try:
-        try:
-            if sys.platform == "win32":
-                import msvcrt
-
-                msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
-            else:
-                import fcntl
-
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise UnavailableError(
-                f"another graphfix batch is at work in {folder}",
-                hint="wait for it, or give this manifest another output folder",
-            ) from error
-        yield
-    finally:
-        os.close(handle)
+    return io.digest(output) == str(answer.details["sha256"])

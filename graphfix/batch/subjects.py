@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import glob
-import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,7 +98,7 @@ def _identify(name: str, path: Path) -> Subject:
     except Exception as error:  # noqa: BLE001 - one torn file, however it is torn, must not keep the others from being done
         told = str(error) if isinstance(error, GraphfixError) else f"cannot be read: {type(error).__name__}: {error}"
         try:
-            digest = hashlib.sha256(path.read_bytes()).hexdigest()
+            digest = io.digest(path)
         except OSError:
             digest = ""
         return Subject(name, path, digest, problem=told.replace(str(path), "the file"))

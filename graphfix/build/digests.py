@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from graphfix import io
+
 
 @dataclass
 class Digests:
@@ -30,11 +32,7 @@ class Digests:
         found, key = path.stat(), str(path.resolve())
         held = self.known.get(key)
         if held is None or held[:2] != [found.st_size, found.st_mtime_ns]:
-            made = hashlib.sha256()
-            with path.open("rb") as file:
-                while block := file.read(1 << 22):
-                    made.update(block)
-            held = self.known[key] = [found.st_size, found.st_mtime_ns, made.hexdigest()]
+            held = self.known[key] = [found.st_size, found.st_mtime_ns, io.digest(path)]
         return str(held[2])
 
 

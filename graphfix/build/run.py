@@ -12,7 +12,7 @@ from typing import Any
 from graphfix import io
 from graphfix.build.digests import Digests, key_of
 from graphfix.build.recipe import Recipe
-from graphfix.build.stages import STAGES, Stage, passes
+from graphfix.build.stages import STAGES, Stage
 from graphfix.errors import UnavailableError
 from graphfix.pipeline import Progress
 
@@ -103,7 +103,7 @@ class _State:
 
     def key(self, stage: Stage, recipe: Recipe) -> str:
         reads = [self.digests.of(path) for path in stage.reads(recipe)]
-        return key_of([stage.name, stage.options(recipe), passes(recipe) if stage.name == "apply" else "", reads])
+        return key_of([stage.name, stage.options(recipe), reads])
 
     def holds(self, stage: Stage, key: str, recipe: Recipe) -> bool:
         held = self.done.get(stage.name)

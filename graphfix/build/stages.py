@@ -6,7 +6,6 @@ import dataclasses
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from graphfix.build.recipe import Recipe
 from graphfix.pipeline import Progress
 from graphfix.quantize import job as quantize_job
 from graphfix.report import render
+from graphfix.report.result import installed
 from graphfix.validate import gate, shapes
 from graphfix.validate.job import THRESHOLDS, TIERS, Job
 
@@ -32,6 +32,7 @@ class Stage:
         writes: Files that it makes; it is done again when one is missing or changed.
         versions: Packages that its result depends on.
         run: Does it; returns one line for the reader and whether the build may go on.
+        asks: What the recipe asks of it beyond its table; called when the stages before it are done.
     """
 
     name: str
@@ -39,11 +40,12 @@ class Stage:
     writes: Callable[[Recipe], list[Path]]
     versions: tuple[str, ...]
     run: Callable[[Recipe, Progress | None], tuple[str, bool]]
+    asks: Callable[[Recipe], Any] = lambda _: None
 
     def options(self, recipe: Recipe) -> dict[str, Any]:
         """What the recipe asks of it, with the versions that matter."""
-        asked = getattr(recipe, self.name)
-        return {"asked": dataclasses.asdict(asked), "graphfix": __version__, **{name: _version(name) for name in self.versions}}
+        asked = [dataclasses.asdict(getattr(recipe, self.name)), self.asks(recipe)]
+        return {"asked": asked, "graphfix": __version__, **installed(self.versions)}
 
 
 def exported(recipe: Recipe) -> Path:
@@ -60,7 +62,7 @@ def passes(recipe: Recipe) -> str:
     """The pipeline: as asked, else the format's."""
     if recipe.apply.passes or recipe.quantize is None:
         return recipe.apply.passes or "trtrtx"
-    return _job(recipe).how.passes
+    return str(json.loads((exported(recipe) / "manifest.json").read_text(encoding="utf-8"))["format"]["passes"])
 
 
 def _job(recipe: Recipe) -> quantize_job.Job:
@@ -88,13 +90,9 @@ def _apply(recipe: Recipe, progress: Progress | None) -> tuple[str, bool]:
 
 def _validate(recipe: Recipe, progress: Progress | None) -> tuple[str, bool]:
     asked, model = recipe.validate, recipe.output / MODEL
-    inputs = reference = None
-    given: dict[str, Any] = {}
-    if recipe.quantize is not None:
-        inputs, reference = (exported(recipe) / f"{name}.npz" for name in ("inputs", "reference"))
-        manifest = json.loads((exported(recipe) / "manifest.json").read_text(encoding="utf-8"))
-        given = {name: tuple(shape) for name, shape in manifest["shapes"].items()}
-    chosen = shapes.choose(io.load(model), given, asked.dims)
+    inputs, reference = _samples(recipe) if recipe.quantize is not None else (None, None)
+    loaded = io.load(model)
+    chosen = shapes.choose(loaded, shapes.recorded(inputs, loaded) if inputs is not None else {}, asked.dims)
     job = Job(
         model=model,
         tiers=tuple(asked.tiers or TIERS),
@@ -131,6 +129,11 @@ def _model_files(recipe: Recipe) -> list[Path]:
     return [recipe.output / MODEL, recipe.output / f"{MODEL}_data"]
 
 
+def _samples(recipe: Recipe) -> tuple[Path, Path]:
+    """A sample, and what the fake-quantized module makes of it."""
+    return exported(recipe) / "inputs.npz", exported(recipe) / "reference.npz"
+
+
 def _source_files(recipe: Recipe) -> list[Path]:
     path = source(recipe)
     if not path.is_file():
@@ -142,36 +145,25 @@ def _placed(recipe: Recipe) -> list[Path]:
     """What place wrote: the component's header. Its data has the name that the header gives."""
     assert recipe.place is not None
     root = Path(recipe.resolve(recipe.place.pipeline))
-    return [
-        p
-        for p in (root / name / MODEL for name in ([recipe.place.component] if recipe.place.component else ("transformer", "unet")))
-        if p.is_file()
-    ]
+    names = [recipe.place.component] if recipe.place.component else place.COMPONENTS
+    return [path for path in (root / name / MODEL for name in names) if path.is_file()]
 
 
-_EXPORT = ("model.onnx", "model.onnx_data", "inputs.npz", "reference.npz", "manifest.json")
 STAGES = (
     Stage(
         "quantize",
         _quantize_reads,
-        lambda r: [exported(r) / name for name in _EXPORT],
+        lambda r: [exported(r) / name for name in quantize_job.FILES],
         ("torch", "nvidia-modelopt", "diffusers", "transformers"),
         _quantize,
     ),
-    Stage("apply", _source_files, _model_files, ("onnx", "onnx-ir"), _apply),
+    Stage("apply", _source_files, _model_files, ("onnx", "onnx-ir"), _apply, passes),
     Stage(
         "validate",
-        lambda r: [*_model_files(r), *(exported(r) / f"{n}.npz" for n in ("inputs", "reference"))],
+        lambda r: [*_model_files(r), *_samples(r)],
         lambda r: [r.output / "validate.json"],
         ("onnx", "onnxruntime", "onnxruntime-gpu", "tensorrt-rtx-cu13"),
         _validate,
     ),
     Stage("place", _model_files, lambda r: [*_placed(r), r.output / "place.json"], (), _place),
 )
-
-
-def _version(name: str) -> str:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return ""

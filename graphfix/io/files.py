@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import mmap
 import os
 import re
@@ -97,6 +98,23 @@ def equal(a: Path, b: Path) -> bool:
             if block != right.read(size):
                 return False
     return True
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a file, a few megabytes at a time."""
+    found = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 22):
+            found.update(block)
+    return found.hexdigest()
+
+
+def write_durably(path: Path, content: bytes) -> None:
+    """Write a file and wait until the disk has it."""
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def stamp(info: os.stat_result) -> tuple[int, ...]:

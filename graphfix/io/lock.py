@@ -26,7 +26,7 @@ def only_writer(folder: Path, waiting: Callable[[], None] | None = None, patienc
     Args:
         folder: The folder.
         waiting: Called once if there is somebody to wait for.
-        patience: Seconds to wait at most.
+        patience: Seconds to wait at most; 0 refuses at once.
 
     Yields:
         Whether the folder is locked; False on file systems that have no locks, where the last writer wins.
@@ -57,7 +57,7 @@ def _locked(descriptor: int, folder: Path, waiting: Callable[[], None] | None, p
         if time.monotonic() >= end:
             raise UnavailableError(
                 f"another graphfix is writing into {folder.name or folder}",
-                why=f"it did not finish within {patience:g} s; nothing was written",
+                why=f"it did not finish within {patience:g} s; nothing was written" if patience else "nothing was written",
                 hint="wait for it, or end it, and run this again",
             )
         time.sleep(0.05)

@@ -21,7 +21,19 @@ import onnx_ir as ir
 from graphfix import collector
 from graphfix.errors import ModelError, UsageError
 from graphfix.io import names
-from graphfix.io.files import copy_bytes, copy_range, equal, explain, mentioned, reflink, stamp, sweep, sync_folder, temporary
+from graphfix.io.files import (
+    copy_bytes,
+    copy_range,
+    equal,
+    explain,
+    mentioned,
+    reflink,
+    stamp,
+    sweep,
+    sync_folder,
+    temporary,
+    write_durably,
+)
 from graphfix.io.lock import only_writer
 from graphfix.io.proto import PROVENANCE, SOURCE, Source, external_tensors, to_proto
 from graphfix.model import scopes
@@ -303,10 +315,8 @@ class _Save:
     @collector.put_off()
     def _write_header(self, where: dict[Any, Any]) -> None:
         blob = serialized(self.model, where)
-        with temporary(self.target) as draft, draft.open("wb") as file:
-            file.write(blob)
-            file.flush()
-            os.fsync(file.fileno())
+        with temporary(self.target) as draft:
+            write_durably(draft, blob)
         self.bytes += len(blob)
         sync_folder(self.target.parent)
 

@@ -16,11 +16,12 @@ import onnx_ir as ir
 from graphfix import api, io
 from graphfix._version import __version__
 from graphfix.errors import GraphfixError, ModelError, UsageError
-from graphfix.io.files import explain
+from graphfix.io.files import digest, explain
+from graphfix.io.lock import only_writer
 from graphfix.pipeline import Progress
 from graphfix.place.checks import CHECKS, OK, REFUSED, REPAIR, REPAIRED, Subject, Verdict, examine
 from graphfix.place.folder import MODEL, Folder, find
-from graphfix.place.slot import KEPT, Journal, Slot, digest, locked
+from graphfix.place.slot import KEPT, Journal, Slot
 
 SCHEMA = 1  # of `Placement.report`
 PLACED, WOULD, UNCHANGED, UNDONE = "placed", "would place", "unchanged", "undone"
@@ -130,7 +131,7 @@ def place(
     """
     backbone, folder = Path(backbone), find(Path(pipeline), component)
     slot = Slot(folder.path)
-    with contextlib.nullcontext() if dry_run else locked(folder.path):
+    with contextlib.nullcontext() if dry_run else only_writer(folder.path, patience=0):
         journal = None if dry_run else slot.settle()
         reference = slot.original()
         if not reference.exists():
@@ -162,7 +163,7 @@ def undo(pipeline: str | Path, *, component: str = "") -> Placement:
     folder = find(Path(pipeline), component)
     slot = Slot(folder.path)
     done = Placement(UNDONE, folder.root, folder.component)
-    with locked(folder.path):
+    with only_writer(folder.path, patience=0):
         gone = slot.journal.exists() and slot.kept.exists() and not slot.model.exists()
         journal = Journal.read(slot.journal) if gone else slot.settle()
         if journal is None:

@@ -19,13 +19,11 @@ import hashlib
 import json
 import os
 import shutil
-import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from graphfix.errors import ModelError, UnavailableError
-from graphfix.io.files import mentioned, reflink, sync_folder, temporary
+from graphfix.errors import ModelError
+from graphfix.io.files import digest, mentioned, reflink, sync_folder, temporary, write_durably
 from graphfix.place.folder import MODEL
 
 KEPT = "model.replaced.onnx"
@@ -149,7 +147,7 @@ class Slot:
         for draft, name in data.items():
             os.replace(self.staging / draft, self.folder / name)  # noqa: PTH105
         draft_header = self.staging / MODEL
-        _durable(draft_header, header)
+        write_durably(draft_header, header)
         sync_folder(self.folder)
         os.replace(draft_header, self.model)  # noqa: PTH105 - the commit
         sync_folder(self.folder)
@@ -163,7 +161,7 @@ class Slot:
 
     def _write(self, journal: Journal) -> None:
         with temporary(self.journal) as draft:
-            _durable(draft, journal.text().encode())
+            write_durably(draft, journal.text().encode())
         sync_folder(self.room)
 
     def _forget(self, placed: tuple[Placed, ...] | list[Placed]) -> None:
@@ -174,49 +172,3 @@ class Slot:
     def _leave(self) -> None:
         with contextlib.suppress(OSError):  # somebody's files are in it
             self.room.rmdir()
-
-
-@contextlib.contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Keep other runs out of ``folder``. The lock dies with the process and leaves no file.
-
-    Raises:
-        UnavailableError: Another run has it.
-    """
-    busy = UnavailableError(f"another graphfix place works in {folder}", hint="wait until it is done, then type it again")
-    if sys.platform == "win32":
-        try:
-            handle = os.open(folder / f"{ROOM}.lock", os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_TEMPORARY)
-        except (FileExistsError, PermissionError) as error:
-            raise busy from error
-    else:
-        import fcntl
-
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            os.close(handle)
-            raise busy from error
-        except OSError:  # some network file systems cannot lock a folder
-            pass
-    try:
-        yield
-    finally:
-        os.close(handle)
-
-
-def _durable(path: Path, content: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def digest(path: Path) -> str:
-    """SHA-256 of a file, a few megabytes at a time."""
-    found = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 22):
-            found.update(block)
-    return found.hexdigest()

@@ -39,6 +39,17 @@ def arguments(sample: Arrays, recipe: Backbone, dtype: torch.dtype, device: torc
     return {**made, "return_dict": False}
 
 
+def graph_inputs(given: Mapping[str, Any]) -> dict[str, torch.Tensor]:
+    """The tensors of `arguments` by the graph's input names, on the CPU."""
+    made = {}
+    for name, value in given.items():
+        if isinstance(value, dict):
+            made.update(graph_inputs(value))
+        elif hasattr(value, "detach"):
+            made[name] = value.detach().cpu()
+    return made
+
+
 def export(model: torch.nn.Module, sample: dict[str, Any], recipe: Backbone, config: Mapping[str, Any], path: Path) -> None:
     """Write the graph with its weights.
 

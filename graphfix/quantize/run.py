@@ -7,7 +7,6 @@ import json
 import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +16,7 @@ from graphfix.errors import ModelError
 from graphfix.quantize import failures, layers, samples, source
 from graphfix.quantize.job import FILES, Job
 from graphfix.quantize.stages import Stage, Stages
+from graphfix.report.result import installed
 
 if TYPE_CHECKING:
     import torch
@@ -100,7 +100,7 @@ def run(job: Job, progress: Progress | None = None) -> Quantized:
             with stages.stage("export"), failures.explained("exporting the graph"):
                 say("exporting the graph")
                 export.export(model, arguments, job.recipe, job.source.config, exported)
-            graph_inputs = _flat(arguments)
+            graph_inputs = export.graph_inputs(arguments)
             del model, arguments
             stages.release()
             with stages.stage("mend and save"):
@@ -142,17 +142,6 @@ def _run(model: torch.nn.Module, arguments: dict[str, Any]) -> torch.Tensor:
     return made.float().cpu()
 
 
-def _flat(arguments: dict[str, Any]) -> dict[str, torch.Tensor]:
-    """The tensors of nested arguments by the graph's input names, on the CPU."""
-    made = {}
-    for name, value in arguments.items():
-        if isinstance(value, dict):
-            made.update(_flat(value))
-        elif hasattr(value, "detach"):
-            made[name] = value.detach().cpu()
-    return made
-
-
 def _record(job: Job, inputs: dict[str, torch.Tensor], outputs: dict[str, torch.Tensor]) -> None:
     import numpy as np
     import torch
@@ -174,10 +163,11 @@ def _distance(recorded: dict[str, torch.Tensor]) -> float:
 def manifest(job: Job, made: Quantized) -> dict[str, Any]:
     """What was done, as data: the same job on the same versions gives the same digests. It names no folder."""
     config = json.dumps(job.source.config, sort_keys=True).encode()
+    data = Path(job.calibration)
     return {
         "schema": SCHEMA,
         "tool": "graphfix quantize",
-        "versions": {"graphfix": __version__, **{name: found for name in PACKAGES if (found := _version(name))}},
+        "versions": {"graphfix": __version__, **installed(PACKAGES)},
         "model": {
             "name": job.source.name,
             "component": job.source.component,
@@ -188,7 +178,7 @@ def manifest(job: Job, made: Quantized) -> dict[str, Any]:
         "recipe": {k: v for k, v in asdict(job.recipe).items() if k != "name"},
         "format": asdict(job.how),
         "mha": asdict(job.mha) if job.mha is not None else None,
-        "calibration": {"data": Path(job.calibration).name, "sha256": _file_digest(job.calibration), "steps": job.steps, "seed": job.seed},
+        "calibration": {"data": data.name, "sha256": io.digest(data) if data.is_file() else None, "steps": job.steps, "seed": job.seed},
         "dtype": job.dtype,
         "device": job.device,
         "sizes": job.sizes,
@@ -197,24 +187,5 @@ def manifest(job: Job, made: Quantized) -> dict[str, Any]:
         "quantization_noise": made.noise,
         "layers": {"quantized": list(made.plan.quantized), "kept": made.plan.kept, "attention": list(made.plan.attention)},
         "stages": [asdict(stage) for stage in made.stages],
-        "files": {name: _digest(job.output / name) for name in FILES if (job.output / name).is_file() and name != "manifest.json"},
+        "files": {name: io.digest(job.output / name) for name in FILES if (job.output / name).is_file() and name != "manifest.json"},
     }
-
-
-def _file_digest(path: str) -> str | None:
-    return _digest(Path(path)) if Path(path).is_file() else None
-
-
-def _digest(path: Path) -> str:
-    made = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            made.update(block)
-    return made.hexdigest()
-
-
-def _version(name: str) -> str:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return ""

@@ -83,11 +83,11 @@ def recorded(path: Path, recipe: Backbone, config: Mapping[str, Any]) -> Iterato
     missing = [name for name in axes if graph_name(name) not in held and name not in held]
     if missing:
         raise UsageError(f"{path} has no {missing[0]!r}", why=f"the model's inputs: {', '.join(axes)}", hint="record it too")
-    arrays = {name: held.get(name, held.get(graph_name(name))) for name in axes}
-    several = {name: array.ndim == len(axes[name]) + 1 for name, array in arrays.items() if array is not None}
-    wrong = [name for name, array in arrays.items() if array is not None and not several[name] and array.ndim != len(axes[name])]
+    arrays = {name: held[name] if name in held else held[graph_name(name)] for name in axes}
+    several = {name: array.ndim == len(axes[name]) + 1 for name, array in arrays.items()}
+    wrong = [name for name, array in arrays.items() if not several[name] and array.ndim != len(axes[name])]
     if wrong:
-        raise UsageError(f"{path}: {wrong[0]!r} has {arrays[wrong[0]].ndim} axes, not {len(axes[wrong[0]])}")  # type: ignore[union-attr]
-    count = max((array.shape[0] for name, array in arrays.items() if array is not None and several[name]), default=1)
+        raise UsageError(f"{path}: {wrong[0]!r} has {arrays[wrong[0]].ndim} axes, not {len(axes[wrong[0]])}")
+    count = max((array.shape[0] for name, array in arrays.items() if several[name]), default=1)
     for i in range(count):
-        yield {name: array[min(i, len(array) - 1)] if several[name] else array for name, array in arrays.items() if array is not None}
+        yield {name: array[min(i, len(array) - 1)] if several[name] else array for name, array in arrays.items()}

@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
-from importlib.resources import files
 from typing import Any
 
-from graphfix.errors import UnavailableError
 from graphfix.report.result import Check, Report
+from graphfix.report.templates import environment
 
 STATUS = {"passed": "ok", "failed": "FAILED", "skipped": "skipped", "info": "measured"}
 
@@ -20,15 +19,10 @@ def render(report: Report, assumed: Sequence[str]) -> str:
     Raises:
         UnavailableError: jinja2 is not installed.
     """
-    try:
-        from jinja2 import Environment
-    except ImportError as error:
-        raise UnavailableError("the HTML report needs jinja2", hint='pip install "graphfix[validate]"') from error
-    template = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(
-        (files("graphfix.report") / "page.html.j2").read_text(encoding="utf-8")
-    )
-    return (
-        template.render(
+    page: str = (
+        environment()
+        .get_template("page.html.j2")
+        .render(
             report=report,
             data=report.as_dict(),
             status=STATUS,
@@ -38,8 +32,8 @@ def render(report: Report, assumed: Sequence[str]) -> str:
             layers=layer_plot(report),
             raw=json.dumps(report.as_dict(), indent=1),
         )
-        + "\n"
     )
+    return page + "\n"
 
 
 def compile_bars(report: Report) -> dict[str, Any] | None:

@@ -16,7 +16,8 @@ from graphfix.batch.local import Local
 from graphfix.batch.manifest import read
 from graphfix.batch.matrix import plan
 from graphfix.batch.run import ATTEMPTS, run
-from graphfix.batch.store import Store, alone
+from graphfix.batch.store import Store
+from graphfix.io.lock import only_writer
 
 EXPORTS = """
 models = ["sd3_*.onnx"]
@@ -212,10 +213,10 @@ def test_the_command_line(fleet, tmp_path):
     for args in (["--rerun", "some"], ["--format", "xml"], ["--workers", "-1"], ["--workers", "2", "--ray", "auto"]):
         code, _, err = graphfix("fleet.toml", *args)
         assert (code, err[:7]) == (2, "error: ")
-    with alone(tmp_path / "fleet.out"):
+    with only_writer(tmp_path / "fleet.out"):
         code, _, err = graphfix("fleet.toml")
     assert code == 3
-    assert "another graphfix batch is at work" in err
+    assert "another graphfix is writing into fleet.out" in err
     code, _, err = graphfix("a.onnx")
     assert (code, "takes a manifest, not a model" in err) == (2, True)
 
@@ -265,6 +266,6 @@ def test_however_it_is_stopped_it_leaves_what_is_done_and_no_process(fleet, tmp_
 def test_two_runs_in_one_folder(fleet, serial, tmp_path):
     manifest = fleet(CHEAP, "a")
     (tmp_path / "fleet.out").mkdir()
-    with alone(tmp_path / "fleet.out"), pytest.raises(UnavailableError, match="another graphfix batch"):
+    with only_writer(tmp_path / "fleet.out"), pytest.raises(UnavailableError, match="another graphfix is writing"):
         serial(manifest)
     assert serial(manifest)["passed"]

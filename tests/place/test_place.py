@@ -8,6 +8,7 @@ import pytest
 
 import graphfix
 from graphfix import io
+from graphfix.io.lock import only_writer
 from graphfix.place import place, undo
 from graphfix.place.headers import outputs
 from tests.passes.test_rotary import freeze
@@ -283,10 +284,8 @@ def test_a_strangers_file_is_not_taken_for_what_was_kept(pipeline, fixed, bytes_
 
 
 def test_two_runs_at_once_do_not_meet(pipeline, fixed):
-    from graphfix.place.slot import locked
-
     folder, backbone = pipeline("sd3"), fixed("sd3_int8_20")
-    with locked(folder / "transformer"), pytest.raises(graphfix.UnavailableError, match="another graphfix place works"):
+    with only_writer(folder / "transformer"), pytest.raises(graphfix.UnavailableError, match="another graphfix is writing"):
         place(backbone, folder)
     assert place(backbone, folder).action == "placed"
 
