@@ -18,7 +18,7 @@ import onnx.defs
 
 from conformance import scopes, seeds
 from conformance.peer_tests import Converter
-from conformance.running import all_same, attempt, opset, with_reference, with_runtime
+from conformance.running import RANDOM, all_same, attempt, opset, with_reference, with_runtime
 from conformance.seeds import Seed
 
 # onnx 1.23.2: version 18 of the first is deprecated, so the checker refuses it; the body of the second does not infer from 13 on.
@@ -30,8 +30,6 @@ REFERENCE_IS_WRONG = {"RoiAlign"}
 UNSPECIFIED = {("Dropout", 1)}
 # From this opset on ONNX Runtime computes the operator by its function body, which rounds float16 once more.
 BY_ITS_BODY = {"Attention": 25}
-# Engines draw different numbers.
-RANDOM = {"Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike"}
 
 
 @dataclass
