@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
@@ -139,3 +140,26 @@ def run_on_cpu() -> Callable[[Export, Path], np.ndarray]:
 def parse() -> Callable[[str], onnx.ModelProto]:
     """A model from ONNX text."""
     return onnx.parser.parse_model
+
+
+@pytest.fixture
+def in_browser(tmp_path: Path) -> Callable[[str, str, int], Any]:
+    """Open a page in headless Chromium, in a frame of a width in pixels: what the page's probe leaves in its title, as JSON."""
+    browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if browser is None:
+        pytest.skip("no Chromium to open the page in")
+
+    def probed(page: str, probe: str, width: int) -> Any:
+        (tmp_path / "page.html").write_text(page.replace("</body>", probe), encoding="utf-8")
+        frame = tmp_path / "frame.html"
+        # A frame as wide as the screen meant: headless windows have a least width of their own.
+        frame.write_text(
+            f'<iframe src="page.html" width="{width}" height="800" onload="document.title=this.contentDocument.title;'
+            'document.body.append(document.title)"></iframe>'
+        )
+        flags = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
+        flags += ["--allow-file-access-from-files", "--virtual-time-budget=3000", f"--user-data-dir={tmp_path / 'profile'}"]
+        done = subprocess.run([browser, *flags, "--dump-dom", frame.as_uri()], capture_output=True, text=True, check=True, timeout=60)
+        return json.loads(done.stdout.split("</iframe>")[1].split("</body>")[0].replace("&amp;", "&"))
+
+    return probed

@@ -24,195 +24,23 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import bench_page
-import numpy as np
 import psutil
+from bench_files import KINDS, make_nodes, make_weights
 from bench_folding import PASSES, make_raw
-from bench_peers import OTHERS, PEERS, last_line
+from bench_peers import OTHERS, PEERS
+from measure import execute
 
 WORKER = Path(__file__).with_name("bench_peers.py")
-LAYERS = 96  # of the files with large weights: the same graph at every size, so that only the weights grow
-KINDS = ("nvfp4", "plain")
 SHORT = 20.0  # seconds: what takes less is repeated
 PACKAGES = ("graphfix", "onnx", "onnx-ir", "onnxscript", "onnxslim", "onnxsim", "onnx-graphsurgeon", "numpy", "protobuf")
 Row = dict[str, Any]
-
-
-# ---------------------------------------------------------------------------------------------------------------- files
-
-
-def quantized_matmul(i: int, weight: str) -> list[Any]:
-    """One layer as ModelOpt writes it: quantize, dequantize the scales, dequantize, cast, multiply."""
-    from onnx import TensorProto, helper
-
-    return [
-        helper.make_node("Constant", [], [f"g{i}"], value=helper.make_tensor("g", TensorProto.FLOAT, [], [0.01])),
-        helper.make_node(
-            "TRT_FP4DynamicQuantize",
-            [f"x{i}", f"g{i}"],
-            [f"q{i}_output_0", f"q{i}_output_1"],
-            domain="trt",
-            axis=-1,
-            block_size=16,
-            scale_type=17,
-        ),
-        helper.make_node("DequantizeLinear", [f"q{i}_output_1", f"g{i}"], [f"s{i}"]),
-        helper.make_node("DequantizeLinear", [f"q{i}_output_0", f"s{i}"], [f"d{i}"], axis=-1, block_size=16),
-        helper.make_node("Cast", [f"d{i}"], [f"c{i}"], to=TensorProto.FLOAT16),
-        helper.make_node("MatMul", [f"c{i}", weight], [f"x{i + 1}"]),
-    ]
-
-
-def plain_matmul(i: int, weight: str) -> list[Any]:
-    """One layer that every tool can read: operators of onnx only."""
-    from onnx import TensorProto, helper
-
-    return [
-        helper.make_node("MatMul", [f"x{i}", weight], [f"m{i}"]),
-        helper.make_node("Cast", [f"m{i}"], [f"f{i}"], to=TensorProto.FLOAT),
-        helper.make_node("Softmax", [f"f{i}"], [f"s{i}"], axis=-1),
-        helper.make_node("Tanh", [f"s{i}"], [f"t{i}"]),
-        helper.make_node("Cast", [f"t{i}"], [f"h{i}"], to=TensorProto.FLOAT16),
-        helper.make_node("Add", [f"h{i}", f"x{i}"], [f"x{i + 1}"]),
-    ]
-
-
-LAYER: dict[str, Callable[[int, str], list[Any]]] = {"nvfp4": quantized_matmul, "plain": plain_matmul}
-
-
-def write_model(path: Path, kind: str, layers: int, side: int, weights: list[Any]) -> None:
-    """A chain of layers at opset 20; with fewer weights than layers they take turns."""
-    from onnx import TensorProto, helper
-
-    nodes = [node for i in range(layers) for node in LAYER[kind](i, weights[i % len(weights)].name)]
-    values = [helper.make_tensor_value_info(name, TensorProto.FLOAT16, ["batch", side]) for name in ("x0", f"x{layers}")]
-    graph = helper.make_graph(nodes, kind, values[:1], values[1:], weights)
-    imports = [helper.make_opsetid("", 20), helper.make_opsetid("trt", 1)]
-    path.write_bytes(helper.make_model(graph, ir_version=9, opset_imports=imports).SerializeToString())
-
-
-def make_weights(folder: Path, gigabytes: float) -> dict[str, Path]:
-    """Both kinds of graph over one external data file of ``gigabytes``, each weight with bytes of its own."""
-    from onnx import TensorProto
-
-    side = max(16, round((gigabytes * 1e9 / 2 / LAYERS) ** 0.5 / 16) * 16)
-    data = folder / "weights.bin"
-    paths = {kind: folder / f"{kind}.onnx" for kind in KINDS}
-    if all(path.exists() for path in paths.values()):
-        return paths
-    folder.mkdir(parents=True, exist_ok=True)
-    size = side * side * 2
-    pool = (np.random.default_rng(0).standard_normal(side * side, np.float32) * 0.02).astype(np.float16)
-    weights = []
-    with data.open("wb") as file:
-        for i in range(LAYERS):
-            cut = 7919 * i % len(pool)
-            file.write(memoryview(pool[cut:]).cast("B"))
-            file.write(memoryview(pool[:cut]).cast("B"))
-            tensor = TensorProto(name=f"w{i}", data_type=TensorProto.FLOAT16, dims=[side, side], data_location=TensorProto.EXTERNAL)
-            for key, value in (("location", data.name), ("offset", str(i * size)), ("length", str(size))):
-                tensor.external_data.add(key=key, value=value)
-            weights.append(tensor)
-    for kind, path in paths.items():
-        write_model(path, kind, LAYERS, side, weights)
-    return paths
-
-
-def make_nodes(folder: Path, count: int) -> dict[str, Path]:
-    """Both kinds of graph with ``count`` nodes over one small weight."""
-    from onnx import TensorProto, helper
-
-    folder.mkdir(parents=True, exist_ok=True)
-    side = 64
-    weight = helper.make_tensor("w", TensorProto.FLOAT16, [side, side], np.eye(side, dtype=np.float16).tobytes(), raw=True)
-    paths = {kind: folder / f"{kind}.onnx" for kind in KINDS}
-    for kind, path in paths.items():
-        if not path.exists():
-            write_model(path, kind, count // 6, side, [weight])
-    return paths
-
-
-# ---------------------------------------------------------------------------------------------------------- measurement
-
-
-@dataclass
-class Run:
-    """One measured process: how it ended, and what it cost."""
-
-    status: str
-    says: str = ""
-    process: float = 0.0
-    seconds: float | None = None
-    megabytes: float = 0.0
-
-
-def watch(process: subprocess.Popen[Any], limit: float, most: float) -> tuple[float, str]:
-    """Peak resident MB of a process with what it started, sampled until it ends, or is ended beyond a limit (then why)."""
-    peak, began = 0.0, time.perf_counter()
-    with_children = 0
-    try:
-        root = psutil.Process(process.pid)
-        family = [root]
-        while process.poll() is None:
-            if with_children % 25 == 0:
-                family = [root, *root.children(recursive=True)]
-            with_children += 1
-            held = 0
-            for member in family:
-                try:
-                    held += member.memory_info().rss
-                except psutil.Error:
-                    continue
-            peak = max(peak, held / 2**20)
-            over = f"> {limit:g} s" if time.perf_counter() - began > limit else f"> {most / 1024:.0f} GB" if peak > most else ""
-            if over:
-                for member in reversed(family):
-                    try:
-                        member.kill()
-                    except psutil.Error:
-                        continue
-                return peak, over
-            time.sleep(0.02)
-    except psutil.Error:
-        pass
-    return peak, ""
-
-
-def execute(command: Sequence[str], limit: float, most: float, scratch: Path | None = None) -> Run:
-    """Run a command to its end or to a limit. What it leaves among temporary files is removed: some peers write the weights there."""
-    with (
-        tempfile.TemporaryFile("w+") as out,
-        tempfile.TemporaryFile("w+") as err,
-        tempfile.TemporaryDirectory(dir=scratch, ignore_cleanup_errors=True) as temporary,
-    ):
-        environment = {**os.environ, **dict.fromkeys(("TMPDIR", "TEMP", "TMP"), temporary)}
-        found: list[tuple[float, str]] = []
-        began = time.perf_counter()
-        process = subprocess.Popen(command, stdout=out, stderr=err, text=True, env=environment)
-        watcher = threading.Thread(target=lambda: found.append(watch(process, limit, most)))
-        watcher.start()
-        process.wait()
-        seconds = time.perf_counter() - began
-        watcher.join()
-        (sampled, over), texts = found[0], []
-        for stream in (out, err):
-            stream.seek(0)
-            texts.append(stream.read())
-    if over:
-        return Run("timeout" if over.endswith("s") else "memory", over, seconds, None, sampled)
-    if process.returncode:
-        death = f"signal {-process.returncode}" if process.returncode < 0 else f"exit code {process.returncode}"
-        return Run("failed", last_line(texts[1]) or death, seconds, None, sampled)
-    lines = [line for line in texts[0].splitlines() if line.startswith('{"')]
-    told = json.loads(lines[-1]) if lines else {}
-    return Run("ok", told.get("verdict", ""), seconds, told.get("seconds", seconds), max(sampled, told.get("megabytes", 0.0)))
 
 
 class OutOfTime(Exception):
@@ -385,10 +213,7 @@ def part_start(bench: Bench) -> None:
 def part_nodes(bench: Bench) -> None:
     """Growth with the graph."""
     for count in bench.given.nodes:
-        paths = make_nodes(bench.folder / f"nodes{count}", count)
-        for kind in bench.given.kinds:
-            source = paths[kind]
-            bench.contest([(bench.row("nodes", kind, count, peer), source, out(source, peer)) for peer in bench.given.peers])
+        grow(bench, "nodes", count, make_nodes(bench.folder / f"nodes{count}", count))
 
 
 def out(source: Path, peer: str) -> Path:
@@ -399,10 +224,14 @@ def out(source: Path, peer: str) -> Path:
 def part_gigabytes(bench: Bench) -> None:
     """Growth with the weights; the graph is the same at every size."""
     for size in bench.given.gigabytes:
-        paths = make_weights(bench.folder / f"gigabytes{size:g}", size)
-        for kind in bench.given.kinds:
-            source = paths[kind]
-            bench.contest([(bench.row("gigabytes", kind, size, peer), source, out(source, peer)) for peer in bench.given.peers])
+        grow(bench, "gigabytes", size, make_weights(bench.folder / f"gigabytes{size:g}", size))
+
+
+def grow(bench: Bench, part: str, size: float, paths: dict[str, Path]) -> None:
+    """Every peer on files of one size."""
+    for kind in bench.given.kinds:
+        source = paths[kind]
+        bench.contest([(bench.row(part, kind, size, peer), source, out(source, peer)) for peer in bench.given.peers])
 
 
 def part_saving(bench: Bench) -> None:

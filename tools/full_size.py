@@ -17,11 +17,12 @@ import os
 import platform
 import subprocess
 import sys
-import threading
 import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
+
+from measure import watch
 
 # Source: transformer/config.json of stabilityai/stable-diffusion-3.5-medium.
 SD35_MEDIUM = {
@@ -58,28 +59,12 @@ sys.exit(0 if found.ok else 1)
 
 def measure(name: str, command: list[str]) -> dict[str, Any]:
     """Run a process; its seconds, and the largest resident size of it and its children together."""
-    import psutil
-
     print(f"{name}: {' '.join(command)[:160]}", flush=True)
     began = time.perf_counter()
     process = subprocess.Popen(command)
-    peak, stop = 0, threading.Event()
-
-    def sample() -> None:
-        nonlocal peak
-        watched = psutil.Process(process.pid)
-        while not stop.wait(0.05):
-            try:
-                peak = max(peak, sum(p.memory_info().rss for p in (watched, *watched.children(recursive=True))))
-            except psutil.Error:
-                continue
-
-    watcher = threading.Thread(target=sample, daemon=True)
-    watcher.start()
+    peak, _ = watch(process)
     code = process.wait()
-    stop.set()
-    watcher.join()
-    found = {"name": name, "seconds": round(time.perf_counter() - began, 1), "peak_mb": peak >> 20, "ok": code == 0}
+    found = {"name": name, "seconds": round(time.perf_counter() - began, 1), "peak_mb": round(peak), "ok": code == 0}
     print(json.dumps(found), flush=True)
     return found
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -680,47 +681,24 @@ def opset_negative(folder: Path) -> None:
 # --- words -----------------------------------------------------------------------------------------------------------
 
 
-def with_bytes(folder: Path, place: bytes, by: bytes) -> None:
+NOT_TEXT: dict[str, tuple[str, str, str]] = {
+    "value-name": ("NAME1", "A value's name that is not text.", "UTF-8"),
+    "node-name": ("NAME2", "A node's name that is not text.", "UTF-8"),
+    "domain": ("NAME3", "A domain that is not text.", "UTF-8"),
+    "attribute": ("NAME4", "A string attribute that is not text, which ONNX allows in practice.", OPEN),
+    "producer": ("NAME5", "A producer that is not text.", "UTF-8"),
+    "metadata": ("NAME7", "Metadata that are not text.", "UTF-8"),
+}
+
+
+def not_utf8(folder: Path, place: str) -> None:
     model = plain([helper.make_node("Custom", ["x"], ["NAME1"], name="NAME2", domain="NAME3", word="NAME4")])
     model.producer_name, model.doc_string = "NAME5", "NAME6"
     model.metadata_props.add(key="k", value="NAME7")
-    (folder / "m.onnx").write_bytes(model.SerializeToString().replace(place, by))
+    (folder / "m.onnx").write_bytes(model.SerializeToString().replace(place.encode(), b"NA\xff\xfe" + place[-1:].encode()))
 
 
-@hostile("UTF-8")
-def value_name_not_utf8(folder: Path) -> None:
-    """A value's name that is not text."""
-    with_bytes(folder, b"NAME1", b"NA\xff\xfe1")
-
-
-@hostile("UTF-8")
-def node_name_not_utf8(folder: Path) -> None:
-    """A node's name that is not text."""
-    with_bytes(folder, b"NAME2", b"NA\xff\xfe1")
-
-
-@hostile("UTF-8")
-def domain_not_utf8(folder: Path) -> None:
-    """A domain that is not text."""
-    with_bytes(folder, b"NAME3", b"NA\xff\xfe1")
-
-
-@hostile()
-def attribute_not_utf8(folder: Path) -> None:
-    """A string attribute that is not text, which ONNX allows in practice."""
-    with_bytes(folder, b"NAME4", b"NA\xff\xfe1")
-
-
-@hostile("UTF-8")
-def producer_not_utf8(folder: Path) -> None:
-    """A producer that is not text."""
-    with_bytes(folder, b"NAME5", b"NA\xff\xfe1")
-
-
-@hostile("UTF-8")
-def metadata_not_utf8(folder: Path) -> None:
-    """Metadata that are not text."""
-    with_bytes(folder, b"NAME7", b"NA\xff\xfe1")
+TABLE.extend(Hostile(f"{what}-not-utf8", story, partial(not_utf8, place=place), says) for what, (place, story, says) in NOT_TEXT.items())
 
 
 @hostile()

@@ -1,7 +1,6 @@
 """The gate says what it looked at, what it found, and what it could not look at; and nothing takes it down."""
 
 import json
-import shutil
 import subprocess
 import sys
 from xml.etree import ElementTree
@@ -380,20 +379,6 @@ document.title = JSON.stringify({
 
 
 @pytest.mark.parametrize("width", [1200, 390])
-def test_the_page_in_a_real_browser(tmp_path, width):
-    browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if browser is None:
-        pytest.skip("no Chromium to open the page in")
-    page = tmp_path / "page.html"
-    # A frame as wide as the screen meant: headless windows have a least width of their own.
-    page.write_text(render.render(sample(), "html").replace("</body>", PROBE), encoding="utf-8")
-    frame = tmp_path / "frame.html"
-    frame.write_text(
-        f'<iframe src="page.html" width="{width}" height="800" onload="document.title=this.contentDocument.title;'
-        'document.body.append(document.title)"></iframe>'
-    )
-    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
-    flags += ["--allow-file-access-from-files", "--virtual-time-budget=3000", f"--user-data-dir={tmp_path / 'profile'}"]
-    done = subprocess.run([browser, *flags, "--dump-dom", frame.as_uri()], capture_output=True, text=True, check=True, timeout=60)
-    found = json.loads(done.stdout.split("</iframe>")[1].split("</body>")[0].replace("&amp;", "&"))
+def test_the_page_in_a_real_browser(in_browser, width):
+    found = in_browser(render.render(sample(), "html"), PROBE, width)
     assert found == {"wide": False, "verdict": "FAILED 14 of 15 checks; not looked at: run", "top": True, "rows": 16}
