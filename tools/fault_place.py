@@ -11,7 +11,6 @@ succeed, and in the end the folder must be the bytes that it was.
 from __future__ import annotations
 
 import argparse
-import hashlib
 import random
 import shutil
 import subprocess
@@ -22,7 +21,9 @@ from collections import Counter
 from pathlib import Path
 
 import onnx
+from faults import whole
 
+from graphfix import io
 from graphfix.place import place, undo
 
 Snapshot = dict[str, str]
@@ -30,14 +31,7 @@ Snapshot = dict[str, str]
 
 def snapshot(folder: Path) -> Snapshot:
     """SHA-256 of every file, by its path in ``folder``."""
-    return {p.relative_to(folder).as_posix(): hashlib.sha256(p.read_bytes()).hexdigest() for p in folder.rglob("*") if p.is_file()}
-
-
-def whole(model: Path) -> str:
-    """SHA-256 of a model's header and weights, as onnx loads them; its checker must pass it."""
-    onnx.checker.check_model(model)
-    loaded = onnx.load(model)
-    return hashlib.sha256(loaded.SerializeToString(deterministic=True)).hexdigest()
+    return {p.relative_to(folder).as_posix(): io.digest(p) for p in folder.rglob("*") if p.is_file()}
 
 
 def cycle(folder: Path, backbones: list[Path]) -> None:

@@ -29,7 +29,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 
-MB = 1 << 20
+ROOT = Path(__file__).resolve().parents[1]
 
 
 @dataclass(frozen=True)
@@ -41,18 +41,21 @@ class Campaign:
         prepare: Fill an empty folder with what the command needs, the old output included.
         arguments: The command's arguments; it runs in the folder.
         output: The file that must be old or new, relative to the folder.
-        digest: What identifies a whole output, its data included; raises where it is not whole.
+        imports: What the command imports late; imported before forking, so that a kill does not hit that.
+        since: The share of the command's usual time before which it is not killed, where the save comes last.
     """
 
     story: str
     prepare: Callable[[Path], None]
     arguments: Sequence[str]
     output: str
-    digest: Callable[[Path], str]
+    imports: Sequence[str] = ()
+    since: float = 0.0
 
 
 def whole(path: Path) -> str:
-    """A digest of a model with all its weights; raises what onnx raises where a weight is not there."""
+    """A digest of a model with all its weights; raises what onnx raises where a weight is not there, or its checker finds something."""
+    onnx.checker.check_model(path)
     model = onnx.load(path)
     for tensor in model.graph.initializer:
         if len(onnx.numpy_helper.to_array(tensor).reshape(-1)) != int(np.prod(tensor.dims)):
@@ -106,16 +109,40 @@ def replaced(folder: Path) -> None:
     weights(folder / "in.onnx", 1, 1024, "TRT_FP4QDQ")
 
 
+def gathering(folder: Path) -> None:
+    """An input whose weights all go to one new data file, as quantize saves; an older output is there."""
+    (folder / "out").mkdir()
+    weights(folder / "old.onnx", 0, 512)
+    run(folder, ["apply", "old.onnx", "--passes", "opset23", "--data", "gather", "-o", "out/out.onnx"])
+    weights(folder / "in.onnx", 1, 4096)
+
+
+def quantizing(folder: Path) -> None:
+    """A folder that quantize wrote, with other weights."""
+    run(folder, [*QUANTIZE, "--random-weights", "1"])
+
+
+QUANTIZE = ["quantize", str(ROOT / "fixtures" / "models" / "sd3"), "--format", "fp8", "--steps", "1", "-o", "out"]
 CAMPAIGNS: dict[str, Campaign] = {
-    "beside": Campaign("header only, data shared", beside, ["apply", "in.onnx", "-p", "opset23", "-o", "out.onnx"], "out.onnx", whole),
+    "beside": Campaign("header only, data shared", beside, ["apply", "in.onnx", "-p", "opset23", "-o", "out.onnx"], "out.onnx"),
     "elsewhere": Campaign(
-        "header only, data copied", elsewhere, ["apply", "in.onnx", "-p", "opset23", "-o", "out/out.onnx"], "out/out.onnx", whole
+        "header only, data copied", elsewhere, ["apply", "in.onnx", "-p", "opset23", "-o", "out/out.onnx"], "out/out.onnx"
     ),
-    "folding": Campaign(
-        "weights computed", folding, ["apply", "in.onnx", "-p", "fp4-weights", "-o", "out/out.onnx"], "out/out.onnx", whole
+    "folding": Campaign("weights computed", folding, ["apply", "in.onnx", "-p", "fp4-weights", "-o", "out/out.onnx"], "out/out.onnx"),
+    "in-place": Campaign("weights computed, --in-place", replaced, ["apply", "in.onnx", "-p", "fp4-weights", "--in-place"], "in.onnx"),
+    "gather": Campaign(
+        "data gathered", gathering, ["apply", "in.onnx", "-p", "opset23", "--data", "gather", "-o", "out/out.onnx"], "out/out.onnx"
     ),
-    "in-place": Campaign(
-        "weights computed, --in-place", replaced, ["apply", "in.onnx", "-p", "fp4-weights", "--in-place"], "in.onnx", whole
+}
+# Those that need an extra of graphfix: run only by name.
+WITH_EXTRAS: dict[str, Campaign] = {
+    "quantize": Campaign(
+        "quantized and exported again with other weights",
+        quantizing,
+        [*QUANTIZE, "--random-weights", "0"],
+        "out/model.onnx",
+        ("torch", "diffusers", "modelopt.torch.quantization", "graphfix.quantize.run", "graphfix.quantize.export"),
+        since=0.6,
     ),
 }
 
@@ -166,7 +193,7 @@ def fire(campaign: Campaign, kills: int, seed: int, base: Path) -> Counter[str]:
     pristine, arena = base / "pristine", base / "arena"
     pristine.mkdir()
     campaign.prepare(pristine)
-    old = campaign.digest(pristine / campaign.output)
+    old = whole(pristine / campaign.output)
 
     def reset() -> None:
         shutil.rmtree(arena, ignore_errors=True)
@@ -176,15 +203,15 @@ def fire(campaign: Campaign, kills: int, seed: int, base: Path) -> Counter[str]:
     for _ in range(3):
         reset()
         seconds.append(run(arena, campaign.arguments))
-    usual, new, expected = statistics.median(seconds), campaign.digest(arena / campaign.output), files(arena)
+    usual, new, expected = statistics.median(seconds), whole(arena / campaign.output), files(arena)
     found: Counter[str] = Counter(torn=0, caught=0)
     reset()
     for _ in range(kills):
-        if campaign.digest(arena / campaign.output) == new:
+        if whole(arena / campaign.output) == new:
             reset()  # the interesting moments are those in which something is replaced
         before = files(arena)
         child = start(arena, campaign.arguments)
-        time.sleep(rng.uniform(0, usual * 1.1))
+        time.sleep(rng.uniform(usual * campaign.since, usual * 1.1))
         found["late"] += os.waitpid(child, os.WNOHANG)[0] != 0
         try:
             os.killpg(child, signal.SIGKILL)
@@ -195,26 +222,27 @@ def fire(campaign: Campaign, kills: int, seed: int, base: Path) -> Counter[str]:
             os.kill(child, signal.SIGKILL)
         found["caught"] += any(".tmp-" in name for name in files(arena) - before)
         try:
-            digest = campaign.digest(arena / campaign.output)
+            digest = whole(arena / campaign.output)
         except Exception as error:  # noqa: BLE001 - whatever onnx raises, the file is not whole
             print(f"  torn: {error}", file=sys.stderr)
             digest = ""
         found["old" if digest == old else "new" if digest == new else "torn"] += 1
         if digest not in {old, new}:
             reset()
-    if campaign.digest(arena / campaign.output) == old:
+    if whole(arena / campaign.output) == old:
         run(arena, campaign.arguments)
     found["left"] = len(files(arena) - expected)
-    found["torn"] += campaign.digest(arena / campaign.output) != new
+    found["torn"] += whole(arena / campaign.output) != new
     return found
 
 
 def main() -> int:
     """Parse, run the campaigns, print a table."""
+    known = {**CAMPAIGNS, **WITH_EXTRAS}
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=300, help="for all campaigns together")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--only", action="append", default=[], choices=sorted(CAMPAIGNS), help="only this campaign; may be repeated")
+    parser.add_argument("--only", action="append", default=[], choices=sorted(known), help="only this campaign; may be repeated")
     parser.add_argument("--folder", help="where to work; on the file system that is asked about")
     arguments = parser.parse_args()
     for name in ("api", "cli", "config", "report.summary"):
@@ -225,16 +253,18 @@ def main() -> int:
     for name in registry.names():
         registry.pass_class(name)
     chosen = arguments.only or list(CAMPAIGNS)
+    for module in (module for name in chosen for module in known[name].imports):
+        import_module(module)
     torn = 0
     print("| campaign | kills | old output | new output | torn | caught while writing | ended before the kill | files left over |")
     print("|---|---|---|---|---|---|---|---|")
     for i, name in enumerate(chosen):
         kills = arguments.kills // len(chosen) + (i < arguments.kills % len(chosen))
         with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
-            row = fire(CAMPAIGNS[name], kills, arguments.seed + i, Path(folder))
+            row = fire(known[name], kills, arguments.seed + i, Path(folder))
         torn += row["torn"]
         cells = (row[key] for key in ("old", "new", "torn", "caught", "late", "left"))
-        print(f"| {name}: {CAMPAIGNS[name].story} | {kills} | {' | '.join(map(str, cells))} |", flush=True)
+        print(f"| {name}: {known[name].story} | {kills} | {' | '.join(map(str, cells))} |", flush=True)
     return 1 if torn else 0
 
 

@@ -178,7 +178,7 @@ def apply_passes(source: str, passes: str, plugins: list[str], output: str) -> d
     """In the child: run passes and write the result; a refusal is an answer."""
     target = Path(output)
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
+        io.make_folder(target.parent)
         io.check_target(Path(source), target, force=False, in_place=False)
         result = api.apply(source, passes, plugins=plugins)
         saved = result.save(target)

@@ -13,7 +13,6 @@ from pathlib import Path
 
 from graphfix import io
 from graphfix.batch.jobs import APPLY, OK, OUTCOMES, SCHEMA, TIMED_OUT, Answer, Job
-from graphfix.errors import UnavailableError
 
 
 class Store:
@@ -29,10 +28,7 @@ class Store:
         Raises:
             UnavailableError: It cannot be made or written.
         """
-        try:
-            self.jobs.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UnavailableError(f"the output folder {self.folder} cannot be made", why=str(error.strerror or error)) from error
+        io.make_folder(self.jobs)
 
     def write(self, job: Job, answer: Answer) -> None:
         """Keep an answer; the file appears whole or not at all."""

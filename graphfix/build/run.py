@@ -13,7 +13,6 @@ from graphfix import io
 from graphfix.build.digests import Digests, key_of
 from graphfix.build.recipe import Recipe
 from graphfix.build.stages import STAGES, Stage
-from graphfix.errors import UnavailableError
 from graphfix.pipeline import Progress
 
 DONE, SKIPPED, FAILED = "done", "unchanged", "failed"
@@ -55,10 +54,7 @@ def build(recipe: Recipe, progress: Progress | None = None, tell: Callable[[Outc
     Raises:
         GraphfixError: A stage cannot be done; stages before it stay done.
     """
-    try:
-        recipe.output.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UnavailableError(f"cannot make the folder {recipe.output}", why=error.strerror or str(error)) from error
+    io.make_folder(recipe.output)
     state, made = _State.load(recipe.output / STATE), Built()
     for stage in _wanted(recipe):
         began = time.perf_counter()

@@ -50,12 +50,16 @@ app.command("doctor")(doctor.doctor_command)
 
 
 def main() -> None:
-    """Run the command line; every error of graphfix becomes one message and its exit code."""
+    """Run the command line; every error of graphfix, and what the system refuses, becomes one message and its exit code."""
     try:
         app()
     except GraphfixError as error:
         typer.echo(terminal.plain(f"error: {error}"), err=True)
         sys.exit(error.exit_code)
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        typer.echo(terminal.plain(f"error: {where}{error.strerror or error}"), err=True)
+        sys.exit(3)
     except MemoryError:
         typer.echo("error: out of memory; nothing was left half-written", err=True)
         sys.exit(3)

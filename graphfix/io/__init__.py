@@ -1,7 +1,7 @@
 """The only room that touches the file system: load without weights, save without tearing."""
 
 from graphfix.io.external import Audit, DataFault, audit
-from graphfix.io.files import digest, temporary, write_text
+from graphfix.io.files import digest, explain, make_folder, temporary, write_text
 from graphfix.io.load import load
 from graphfix.io.proto import SOURCE, Source, add_provenance, external_tensors, from_proto, read_provenance, to_proto
 from graphfix.io.save import EXTERNALIZE, Saved, check_target, default_output, save, serialized
@@ -18,9 +18,11 @@ __all__ = [
     "check_target",
     "default_output",
     "digest",
+    "explain",
     "external_tensors",
     "from_proto",
     "load",
+    "make_folder",
     "read_provenance",
     "save",
     "serialized",

@@ -31,6 +31,18 @@ def write_text(path: str | Path, text: str) -> None:
         explain(error, path)
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder where there is none, and those above it.
+
+    Raises:
+        UnavailableError: It cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UnavailableError(f"cannot make the folder {folder}", why=error.strerror or str(error), hint="choose another") from error
+
+
 def explain(error: OSError, target: Path) -> NoReturn:
     if error.errno == errno.ENOSPC:
         raise UnavailableError(

@@ -9,11 +9,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
 
+from graphfix.io.files import make_folder
+
 
 @contextlib.contextmanager
 def captured(log: Path) -> Iterator[TextIO]:
     """Both standard streams go to ``log``, native writers included; yields a stream to where standard error went before."""
-    log.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(log.parent)
     sys.stdout.flush()
     sys.stderr.flush()
     kept = {number: os.dup(number) for number in (1, 2)}

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-import tempfile
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,9 @@ from typing import TYPE_CHECKING, Any
 from graphfix import api, io
 from graphfix._version import __version__
 from graphfix.errors import ModelError
+from graphfix.io.files import sweep
+from graphfix.io.lock import NAME as LOCK
+from graphfix.io.lock import only_writer
 from graphfix.quantize import failures, layers, samples, source
 from graphfix.quantize.job import FILES, Job
 from graphfix.quantize.stages import Stage, Stages
@@ -70,18 +74,18 @@ def run(job: Job, progress: Progress | None = None) -> Quantized:
         stages = Stages(job.device)
         if job.device == "cuda" and not torch.cuda.is_available():
             raise RuntimeError("Torch not compiled with CUDA enabled" if torch.version.cuda is None else "Found no NVIDIA driver")
-    job.output.mkdir(parents=True, exist_ok=True)
-    torch.manual_seed(job.seed)
-    with stages.stage("load"), failures.explained("loading the model"):
-        say("loading the model")
-        pipeline, model = _load(job)
-    dtype, device = next(model.parameters()).dtype, torch.device(job.device)
-    plan = layers.plan(model, job.recipe, job.how, job.mha)
-    wanted = samples.shapes(job.recipe, job.source.config, job.sizes)
-    sample = next(samples.random(job.recipe, wanted, job.seed + 1, 1))
-    arguments = export.arguments(sample, job.recipe, dtype, device)
-    recorded: dict[str, torch.Tensor] = {}
-    with block_quantizer.installed():
+    io.make_folder(job.output)
+    with _room(job.output) as room, block_quantizer.installed():
+        torch.manual_seed(job.seed)
+        with stages.stage("load"), failures.explained("loading the model"):
+            say("loading the model")
+            pipeline, model = _load(job)
+        dtype, device = next(model.parameters()).dtype, torch.device(job.device)
+        plan = layers.plan(model, job.recipe, job.how, job.mha)
+        wanted = samples.shapes(job.recipe, job.source.config, job.sizes)
+        sample = next(samples.random(job.recipe, wanted, job.seed + 1, 1))
+        arguments = export.arguments(sample, job.recipe, dtype, device)
+        recorded: dict[str, torch.Tensor] = {}
         if job.reference:
             with stages.stage("run unquantized"), failures.explained("running the model"):
                 say("running the unquantized model")
@@ -95,27 +99,48 @@ def run(job: Job, progress: Progress | None = None) -> Quantized:
             with stages.stage("run quantized"), failures.explained("running the quantized model"):
                 say("running the quantized model")
                 recorded["reference"] = _run(model, arguments)
-        with tempfile.TemporaryDirectory(prefix=".graphfix-", dir=job.output, ignore_cleanup_errors=True) as folder:
-            exported = Path(folder) / "exported.onnx"
-            with stages.stage("export"), failures.explained("exporting the graph"):
-                say("exporting the graph")
-                export.export(model, arguments, job.recipe, job.source.config, exported)
-            graph_inputs = export.graph_inputs(arguments)
-            del model, arguments
-            stages.release()
-            with stages.stage("mend and save"):
-                path = job.output / FILES[0]
-                applied = None if job.raw else api.apply(exported, job.pipeline, progress=progress)
-                if applied is not None:
-                    applied.save(path, data="gather", progress=progress)
-                else:
-                    io.save(io.load(exported), path, data="gather", progress=progress)
-    _record(job, graph_inputs, recorded)
-    noise = _distance(recorded) if job.reference else None
-    shapes = {name: tuple(tensor.shape) for name, tensor in graph_inputs.items()}
-    made = Quantized(path, stages.done, plan, applied, noise, shapes)
-    io.write_text(job.output / "manifest.json", json.dumps(manifest(job, made), indent=1) + "\n")
+        exported = room / "exported.onnx"
+        with stages.stage("export"), failures.explained("exporting the graph"):
+            say("exporting the graph")
+            export.export(model, arguments, job.recipe, job.source.config, exported)
+        graph_inputs = export.graph_inputs(arguments)
+        del model, arguments
+        stages.release()
+        with stages.stage("mend and save"):
+            path = job.output / FILES[0]
+            applied = None if job.raw else api.apply(exported, job.pipeline, progress=progress)
+            if applied is not None:
+                applied.save(path, data="gather", progress=progress)
+            else:
+                io.save(io.load(exported), path, data="gather", progress=progress)
+        _record(job, graph_inputs, recorded)
+        noise = _distance(recorded) if job.reference else None
+        shapes = {name: tuple(tensor.shape) for name, tensor in graph_inputs.items()}
+        made = Quantized(path, stages.done, plan, applied, noise, shapes)
+        io.write_text(job.output / "manifest.json", json.dumps(manifest(job, made), indent=1) + "\n")
     return made
+
+
+@contextmanager
+def _room(output: Path) -> Iterator[Path]:
+    """A folder in ``output`` for what torch exports: gigabytes, which the next run removes where this one is killed.
+
+    Raises:
+        UnavailableError: Another run works there.
+    """
+    room = output / ".graphfix-export"
+    io.make_folder(room)
+    with only_writer(room, patience=0):
+        for left in set(room.iterdir()) - {room / LOCK}:
+            left.unlink()
+        for name in FILES:
+            sweep(output / name)
+        try:
+            yield room
+        finally:
+            shutil.rmtree(room, ignore_errors=True)  # Windows keeps the lock's file, which goes with the lock
+    with suppress(OSError):
+        room.rmdir()
 
 
 def _load(job: Job) -> tuple[Any, torch.nn.Module]:
@@ -151,8 +176,12 @@ def _record(job: Job, inputs: dict[str, torch.Tensor], outputs: dict[str, torch.
 
     files = {name: {job.recipe.output: tensor} for name, tensor in outputs.items()}
     for name, tensors in {"inputs": inputs, **files}.items():
-        with io.temporary(job.output / f"{name}.npz") as draft, draft.open("wb") as file:
-            np.savez(file, **{key: array(tensor) for key, tensor in tensors.items()})
+        path = job.output / f"{name}.npz"
+        try:
+            with io.temporary(path) as draft, draft.open("wb") as file:
+                np.savez(file, **{key: array(tensor) for key, tensor in tensors.items()})
+        except OSError as error:
+            io.explain(error, path)
 
 
 def _distance(recorded: dict[str, torch.Tensor]) -> float:

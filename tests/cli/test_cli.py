@@ -5,9 +5,12 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import onnx
 import pytest
+
+MODELS = Path(__file__).parents[2] / "fixtures" / "models"
 
 
 def graphfix(*args, cwd=None, env=None):
@@ -109,6 +112,15 @@ def test_mistakes_get_one_message_the_right_code_and_no_files(model, args, code,
     assert sorted(folder.iterdir()) == before
 
 
+@pytest.mark.parametrize("words", [["quantize", str(MODELS / "sd3"), "-o"], ["apply", "M", "-o"], ["apply", "M", "--report"]])
+def test_a_folder_that_cannot_be_is_told_without_a_traceback(model, words):
+    (model.parent / "file").write_text("in the way")
+    code, _, err = graphfix(*[model if word == "M" else word for word in words], model.parent / "file" / "out.json", cwd=model.parent)
+    assert code in {2, 3}, err
+    assert err.startswith("error: ")
+    assert "Traceback" not in err
+
+
 FULL = """
 import resource, signal, sys
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -196,6 +208,7 @@ def test_validate_compiles_without_a_gpu_and_names_the_node_that_fails(exports, 
 
 START = """
 import sys
+from pathlib import Path
 from graphfix.cli import main
 try:
     main()

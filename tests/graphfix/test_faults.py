@@ -34,10 +34,10 @@ def elsewhere(tmp_path):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="the campaign forks")
 def test_a_slice_of_the_kill_campaign():
-    done = subprocess.run([sys.executable, str(TOOL), "--kills", "8"], capture_output=True, text=True, check=False)
+    done = subprocess.run([sys.executable, str(TOOL), "--kills", "10"], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     rows = [line.split("|") for line in done.stdout.splitlines()[2:]]
-    assert [row[1].split(":")[0].strip() for row in rows] == ["beside", "elsewhere", "folding", "in-place"]
+    assert [row[1].split(":")[0].strip() for row in rows] == ["beside", "elsewhere", "folding", "in-place", "gather"]
     for row in rows:
         kills, old, new, torn = (int(cell) for cell in row[2:6])
         assert (old + new, torn) == (kills, 0)

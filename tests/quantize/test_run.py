@@ -8,6 +8,10 @@ import numpy as np
 import onnx
 import pytest
 
+from graphfix.errors import UnavailableError
+from graphfix.io.lock import only_writer
+from graphfix.quantize.job import FILES
+
 from .conftest import MODELS, needs_torch
 
 pytestmark = needs_torch
@@ -102,4 +106,21 @@ def test_failures_are_one_message_and_an_exit_code(tmp_path, options, code, what
     assert done.returncode == code
     assert what in done.stderr
     assert "Traceback" not in done.stderr + done.stdout
+    assert not (tmp_path / "out" / "model.onnx").exists()
+
+
+def test_what_a_killed_run_left_goes_with_the_next(quantize, tmp_path):
+    """The raw export has the size of the whole model; `tools/faults.py --only quantize` kills for real."""
+    left = ["out/.graphfix-export/exported.onnx", "out/.graphfix-export/onnx__MatMul_7", "out/inputs.npz.tmp-1-01234567"]
+    (tmp_path / "out" / ".graphfix-export").mkdir(parents=True)
+    for name in [*left, "out/notes.tmp-1-01234567"]:
+        (tmp_path / name).write_text("left")
+    made = quantize("sd3", format="int8")
+    assert {path.name for path in made.path.parent.iterdir()} == {*FILES, "notes.tmp-1-01234567"}
+
+
+def test_two_runs_do_not_share_a_folder(quantize, tmp_path):
+    (tmp_path / "out" / ".graphfix-export").mkdir(parents=True)
+    with only_writer(tmp_path / "out" / ".graphfix-export"), pytest.raises(UnavailableError, match="another graphfix is writing"):
+        quantize("sd3", format="int8")
     assert not (tmp_path / "out" / "model.onnx").exists()
