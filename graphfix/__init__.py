@@ -13,6 +13,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from graphfix import deferred
 from graphfix._version import __version__
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from graphfix.lints.base import Lint, LintContext
     from graphfix.lints.run import Linted, lint
     from graphfix.model import walk
+
+deferred.install()
 
 _HOMES = {
     "graphfix.adapters": ("graphsurgeon_pass", "rewrite_rules_pass"),
