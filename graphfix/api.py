@@ -69,9 +69,9 @@ class Applied(Generic[ModelT]):
             ],
         }
 
-    def save(self, path: str | Path, *, data: str = "auto", progress: pipeline.Progress | None = None) -> io.Saved:
+    def save(self, path: str | Path, *, data: str = "auto", sync: bool = True, progress: pipeline.Progress | None = None) -> io.Saved:
         """Write the model to ``path``, atomically; see `graphfix.io.save`."""
-        return io.save(self._ir, path, data=data, progress=progress)
+        return io.save(self._ir, path, data=data, sync=sync, progress=progress)
 
 
 def vars_of(record: Change | Finding) -> dict[str, str]:

@@ -50,8 +50,9 @@ class Registry:
             UsageError: Two passes have one name, or a plugin cannot be loaded.
         """
         registry = cls()
+        offered = entry_points()  # reads the metadata of every installed package, so once
         for group, held in ((PASSES, registry._entries), (PIPELINES, registry._pipelines)):
-            for entry in sorted(entry_points(group=group), key=lambda e: (e.name, e.value)):
+            for entry in sorted(offered.select(group=group), key=lambda e: (e.name, e.value)):
                 if entry.name in held and held[entry.name].value != entry.value:
                     raise UsageError(
                         f"two packages offer a pass named {entry.name!r}",

@@ -218,7 +218,7 @@ def part_nodes(bench: Bench) -> None:
 
 def out(source: Path, peer: str) -> Path:
     """Beside the input, where tools that refer to the old data need it; a folder of its own for `cp`."""
-    return source.parent / "copy" / source.name if peer.startswith("cp") or peer == "copy" else source.with_name(f"out-{peer}.onnx")
+    return source.parent / "copy" / source.name if peer.startswith(("cp", "copy")) else source.with_name(f"out-{peer}.onnx")
 
 
 def part_gigabytes(bench: Bench) -> None:
@@ -238,7 +238,7 @@ def part_saving(bench: Bench) -> None:
     """Header-only from 12 MB on; a copy of the data beside `cp`, and beside `cp` and `sync` of what it wrote."""
     for size in (0.012, *bench.given.gigabytes):
         source = make_weights(bench.folder / f"gigabytes{size:g}", size)["nvfp4"]
-        peers = ("graphfix", "copy", "cp", "cp-sync")
+        peers = ("graphfix", "copy", "copy-no-sync", "cp", "cp-sync")
         bench.contest([(bench.row("saving", "nvfp4", size, peer), source, out(source, peer)) for peer in peers])
 
 

@@ -34,6 +34,12 @@ def graphfix_trtrtx(source: Path, target: Path, kind: str) -> None:  # noqa: ARG
     graphfix.apply(source, "trtrtx").save(target)
 
 
+def graphfix_copy_no_sync(source: Path, target: Path, kind: str) -> None:
+    import graphfix
+
+    graphfix.apply(source, PASSES[kind]).save(target, data="copy", sync=False)
+
+
 def graphfix_copy(source: Path, target: Path, kind: str) -> None:
     import graphfix
 
@@ -174,6 +180,9 @@ PEERS = {
 }
 OTHERS = {
     "copy": Peer("graphfix `--data copy`", "as graphfix, and a copy of the data; flushed", graphfix_copy, GRAPHFIX),
+    "copy-no-sync": Peer(
+        "graphfix `--data copy --no-sync`", "as graphfix, and a copy of the data; not flushed", graphfix_copy_no_sync, GRAPHFIX
+    ),
     "cp": PEERS["cp"],
     "cp-sync": Peer("`cp`, then `sync` of the copies", "as `cp`; flushed", None),
     "fold": Peer("graphfix, folding weights", "computes what the format stores; flushed", graphfix_fold, (*GRAPHFIX, "bench_folding")),

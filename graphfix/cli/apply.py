@@ -40,6 +40,13 @@ def apply_command(
             "--data", help="External data: 'share' the input's file, 'copy' it, 'gather' all weights in one file, 'auto': share or copy."
         ),
     ] = "auto",
+    sync: Annotated[
+        bool,
+        typer.Option(
+            "--sync/--no-sync",
+            help="Wait until the disk has everything; without, a copy takes the time of cp, and is as safe in a power cut.",
+        ),
+    ] = True,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing output that graphfix did not write.")] = False,
 ) -> None:
     """Run passes on MODEL and write the result beside it.
@@ -50,6 +57,9 @@ def apply_command(
         raise UsageError(f"--data {data}", hint="--data share, copy, gather or auto")
     if in_place and output is not None:
         raise UsageError("--in-place and -o exclude each other", hint="leave one of them out")
+    if in_place and not sync:
+        why = "after a power cut neither the old model nor the new one might be whole"
+        raise UsageError("--in-place and --no-sync exclude each other", why=why, hint="write another file with -o")
     from graphfix import api, config, io
 
     passes = passes or config.load().apply.passes
@@ -60,7 +70,7 @@ def apply_command(
         io.check_target(model, target, force=force, in_place=in_place)
     with terminal.progress() as progress:
         result = api.apply(model, passes, plugins=plugin or (), progress=progress)
-        saved = None if dry_run else result.save(target, data=data, progress=progress)
+        saved = None if dry_run else result.save(target, data=data, sync=sync, progress=progress)
     _print(result, diff=diff or dry_run)
     if report is not None:
         io.write_text(report, json.dumps(result.report(), indent=1) + "\n")

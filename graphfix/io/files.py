@@ -70,7 +70,7 @@ def temporary(target: Path) -> Iterator[Path]:
         raise
 
 
-def reflink(source: Path, target: Path) -> bool:
+def reflink(source: Path, target: Path, *, sync: bool = True) -> bool:
     """Let ``target`` share ``source``'s blocks (Btrfs, XFS, bcachefs); False where the file system cannot."""
     if not sys.platform.startswith("linux"):
         return False
@@ -80,16 +80,20 @@ def reflink(source: Path, target: Path) -> bool:
     try:
         with source.open("rb") as reading, target.open("r+b") as writing:
             fcntl.ioctl(writing.fileno(), ficlone, reading.fileno())
-            os.fsync(writing.fileno())
+            if sync:
+                os.fsync(writing.fileno())
     except OSError:
         return False
     return True
 
 
-def copy_bytes(source: Path, target: Path) -> None:
+def copy_bytes(source: Path, target: Path, *, sync: bool = True) -> None:
+    """Copy in the kernel where it can; with ``sync`` wait until the disk has it."""
+    target.unlink(missing_ok=True)  # ext4 allocates a truncated file's blocks when it is closed, which takes as long as the copy
     shutil.copyfile(source, target)
-    with target.open("r+b") as file:
-        os.fsync(file.fileno())
+    if sync:
+        with target.open("r+b") as file:
+            os.fsync(file.fileno())
 
 
 def copy_range(source: Path, offset: int, size: int, target: BinaryIO) -> None:

@@ -94,6 +94,7 @@ def test_in_place_replaces_the_input_and_nothing_else(model):
         (["M", "-o", "no/such/folder/o.onnx"], 2, "there is no folder"),
         (["M", "--data", "link"], 2, "--data share, copy, gather or auto"),
         (["M", "--in-place", "-o", "x.onnx"], 2, "exclude each other"),
+        (["M", "--in-place", "--no-sync"], 2, "after a power cut"),
         (["M", "--plugin", "nope.py"], 2, "no plugin file"),
         (["M", "--what"], 2, "No such option"),
         ([], 2, "Missing argument"),

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -244,3 +245,17 @@ def test_a_folder_and_nothing_are_wrong_usage(tmp_path):
     for path in (tmp_path, Path("nowhere.onnx")):
         with pytest.raises(graphfix.UsageError):
             io.load(path)
+
+
+@pytest.mark.parametrize("how", ["share", "copy", "gather"])
+def test_without_sync_nothing_waits_for_the_disk(model, monkeypatch, how):
+    """As `cp` does; a kill still leaves nothing torn, which is `tools/faults.py`'s to show."""
+    waits = []
+    monkeypatch.setattr(os, "fsync", waits.append)
+    result = graphfix.apply(model)
+    result.save(model.with_name("fast.onnx"), data=how, sync=False)
+    assert not waits
+    result.save(model.with_name("safe.onnx"), data=how)
+    assert len(waits) >= (2 if how == "share" else 3) - (os.name == "nt")
+    texts = {name: onnx.load(model.with_name(f"{name}.onnx")).SerializeToString(deterministic=True) for name in ("fast", "safe")}
+    assert texts["fast"] == texts["safe"]
