@@ -214,19 +214,24 @@ def draw(figures: Figures, folder: Path) -> dict[str, str]:
         if not kinds:
             continue
         figure, axes = pyplot.subplots(2, len(kinds), figsize=(5.4 * len(kinds), 7.2), squeeze=False, sharex=True)
+        drawn: dict[str, Any] = {}
         for column, kind in enumerate(kinds):
             for line, (what, unit) in enumerate((("seconds", "seconds, without imports"), ("megabytes", "peak memory, MB"))):
                 plot = axes[line][column]
-                for mark, (name, peer) in zip(markers, PEERS.items(), strict=False):
-                    points = [(row["size"], best(row)[what]) for row in figures.part(part, kind) if row["peer"] == name and row["runs"]]
-                    if points:
+                for color, (mark, (name, peer)) in enumerate(zip(markers, PEERS.items(), strict=True)):
+                    mine = [row for row in figures.part(part, kind) if row["peer"] == name and row["runs"]]
+                    points = [(row["size"], best(row)[what]) for row in mine if what == "seconds" or best(row)[what] > 1]
+                    if points:  # a process that ends within a sample has no memory to tell
                         bold = name.startswith("graphfix")
-                        plot.plot(*zip(*sorted(points), strict=True), marker=mark, label=peer.label, lw=2.4 if bold else 1, ms=4)
+                        style = {"color": f"C{color}", "marker": mark, "lw": 2.4 if bold else 1, "ms": 4}
+                        (drawn[peer.label.replace("`", "")],) = plot.plot(*zip(*sorted(points), strict=True), **style)
                 plot.set(xscale="log", yscale="log", ylabel=unit)
+                plot.set_xticks(sizes(figures.part(part)), labels=[f"{size:,g}" for size in sizes(figures.part(part))], minor=False)
+                plot.set_xticks([], minor=True)
             axes[0][column].set_title(KIND_TITLES[kind])
             axes[1][column].set_xlabel(axis)
-        handles, labels = axes[0][0].get_legend_handles_labels()
-        figure.legend(handles, [label.replace("`", "") for label in labels], loc="lower center", ncols=3, frameon=False)
+        order = [label for peer in PEERS.values() if (label := peer.label.replace("`", "")) in drawn]
+        figure.legend([drawn[label] for label in order], order, loc="lower center", ncols=3, frameon=False)
         figure.tight_layout(rect=(0, 0.1, 1, 1))
         made[part] = save(figure, folder / f"bench_{part}.svg")
     rows = [row for row in figures.part("folding") if row["kind"] == "nvfp4" and row["runs"] and row["cores"]]
@@ -238,6 +243,7 @@ def draw(figures: Figures, folder: Path) -> dict[str, str]:
         plot.plot(cores, speeds, marker="o", lw=2.4, label="measured")
         plot.plot(cores, [speeds[0] * n / cores[0] for n in cores], ls=":", color="grey", label="in proportion to the cores")
         plot.set(xlabel="cores", ylabel="million weights a second", title="NVFP4 weights folded, file to file", ylim=(0, None))
+        plot.set_xticks(cores)
         plot.legend(frameon=False)
         figure.tight_layout()
         made["folding"] = save(figure, folder / "bench_folding.svg")
