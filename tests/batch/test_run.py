@@ -1,5 +1,6 @@
 """Batches on this machine: right, resumable, and whole whatever dies."""
 
+import functools
 import json
 import os
 import signal
@@ -247,7 +248,9 @@ def test_however_it_is_stopped_it_leaves_what_is_done_and_no_process(fleet, tmp_
     (tmp_path / "sleepy.py").write_text(SLEEPY)
     manifest = fleet('plugins = ["sleepy.py"]\n' + CHEAP + 'slow = "sleepy"\n', "a")
     command = [sys.executable, "-m", "graphfix", "batch", str(manifest), "-j", "1"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True) as started:
+    heard = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # what runs the tests may ignore Ctrl-C, as under nohup
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, **streams, text=True, start_new_session=True, preexec_fn=heard) as started:
         while not (tmp_path / "asleep").exists() and started.poll() is None:
             time.sleep(0.1)
         started.send_signal(getattr(signal, how))

@@ -115,7 +115,8 @@ def test_a_crash_before_every_single_change_to_the_disk(exported, denoiser, byte
 
 
 @pytest.fixture
-def tool():
+def tool(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "tools")
     spec = importlib.util.spec_from_file_location("fault_place", ROOT / "tools" / "fault_place.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
