@@ -82,12 +82,14 @@ def _infer(model: ir.Model) -> Types:
     functions = {(f.domain, f.name) for f in proto.functions}
     _forget(proto.graph, versions, functions)
     _growth(proto.graph)
+    _long_inputs(proto.graph)
     known = {d.dim_param for v in proto.graph.input for d in v.type.tensor_type.shape.dim if d.dim_param}
     for domain in {node.domain for graph in model.graphs() for node in graph} - versions.keys():
         proto.opset_import.add(domain=domain, version=1)  # inference refuses the whole graph for one missing import
     try:
         inferred = onnx.shape_inference.infer_shapes(proto, check_type=False, strict_mode=False, data_prop=True)
-    except onnx.shape_inference.InferenceError as error:
+    # ValueError: what C++ says of a length below 0, in operators whose own checks come later. MemoryError: of one beyond all memory.
+    except (onnx.shape_inference.InferenceError, ValueError, MemoryError) as error:
         raise ModelError("onnx's shape inference cannot work on this graph", why=str(error)) from error
     types: dict[ir.Value, ir.TypeAndShape] = {}
     _collect(model.graph, inferred.graph, known, types)
@@ -111,6 +113,14 @@ def _growth(graph: onnx.GraphProto) -> None:
                 raise ModelError(what, where=node.name or node.output[0], why=f"a computed shape grows beyond {MOST_COMPUTED:,} numbers")
         if made and node.output:
             sizes[node.output[0]] = made
+
+
+def _long_inputs(graph: onnx.GraphProto) -> None:
+    """Leave open how long a very long input is: onnx takes one of rank 1 for a shape, and makes a dimension of each of its numbers."""
+    for info in graph.input:
+        dims = info.type.tensor_type.shape.dim
+        if len(dims) == 1 and dims[0].dim_value > MOST_COMPUTED:
+            dims[0].ClearField("dim_value")
 
 
 def _shorten(tensor: onnx.TensorProto) -> None:

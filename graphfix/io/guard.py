@@ -289,7 +289,11 @@ class _Guard:
         elif tensor.HasField("raw_data"):
             held, needed, unit = len(tensor.raw_data), -(-size * kind.bitwidth // 8), "bytes"
         else:
-            held, needed, unit = _typed(tensor, kind), _entries_needed(kind, size), "numbers"
+            field = _field(kind)
+            other = next((name for name in _FIELDS if name != field and len(getattr(tensor, name))), None)
+            if other is not None:
+                raise self.refuse(f"the tensor is {kind.name} and holds {other}", place, f"its numbers belong into {field}")
+            held, needed, unit = len(getattr(tensor, field)), _entries_needed(kind, size), "numbers"
             if not held:
                 held, needed, unit = 0, -(-size * kind.bitwidth // 8), "bytes"
         if held != needed:
@@ -342,17 +346,20 @@ def _first_twice(items: Iterable[Any]) -> Any:
 _COMPLEX = {ir.DataType.COMPLEX64, ir.DataType.COMPLEX128}
 
 
-def _typed(tensor: onnx.TensorProto, kind: ir.DataType) -> int:
-    """Entries in the field that belongs to the element type (onnx.proto, TensorProto)."""
+_FIELDS = ("float_data", "int32_data", "string_data", "int64_data", "double_data", "uint64_data")
+
+
+def _field(kind: ir.DataType) -> str:
+    """The field that holds numbers of an element type (onnx.proto, TensorProto)."""
     if kind in {ir.DataType.FLOAT, ir.DataType.COMPLEX64}:
-        return len(tensor.float_data)
+        return "float_data"
     if kind in {ir.DataType.DOUBLE, ir.DataType.COMPLEX128}:
-        return len(tensor.double_data)
+        return "double_data"
     if kind == ir.DataType.INT64:
-        return len(tensor.int64_data)
+        return "int64_data"
     if kind in {ir.DataType.UINT32, ir.DataType.UINT64}:
-        return len(tensor.uint64_data)
-    return len(tensor.int32_data)
+        return "uint64_data"
+    return "int32_data"
 
 
 def _entries_needed(kind: ir.DataType, size: int) -> int:
