@@ -17,7 +17,9 @@ def group_norm_per_channel(edit: Edit) -> str:
 
     Source: onnx Changelog, GroupNormalization-21 ("scale and bias ... shape (C)"), and the function bodies of both versions.
     """
-    groups = int(edit.attribute("num_groups"))
+    groups = int(edit.attribute("num_groups") or 0)
+    if groups < 1:
+        raise edit.refuse("num_groups is missing, or below 1")
     channels = edit.dim(0, 1)
     if channels is not None and channels % groups:
         raise edit.refuse(f"{channels} channels do not divide into {groups} groups")
