@@ -17,8 +17,12 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from formats_matrix import TARGETS, Doors, table
+
+if TYPE_CHECKING:
+    from exports import Kind, Made
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "quantize.md"
@@ -66,21 +70,12 @@ def examine(task: Task) -> list[str]:
 
     import graphfix
     from graphfix.quantize.quiet import captured
-    from graphfix.validate.cpu import run
 
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         with captured(folder / "log"):
             model = f"{task.model}_wide" if task.format == "int4-awq" else task.model
             kind = Kind(model, task.format, task.mha, task.form)
-
-            def distance(made: object, path: Path) -> float:
-                np.savez(folder / "inputs.npz", **made.inputs)  # type: ignore[attr-defined]
-                _, outputs = run(str(path), {}, str(folder / "inputs.npz"))
-                ours = next(iter(outputs.values())).astype(np.float64)
-                theirs = made.reference.astype(np.float64)  # type: ignore[attr-defined]
-                return float(np.linalg.norm(ours - theirs) / np.linalg.norm(theirs))
-
             made = make(kind)
             write(made.proto, folder / "export.onnx")
             fixed = graphfix.apply(folder / "export.onnx").save(folder / "fixed.onnx").path
@@ -91,20 +86,32 @@ def examine(task: Task) -> list[str]:
                 f"{b} → {a}" if b != "·" else b
                 for b, a in zip(doors.row(folder / "export.onnx", story), doors.row(fixed, story), strict=True)
             ]
-            half = distance(made, fixed)
+            half = _distance(made, fixed)
             noise = np.linalg.norm(made.reference.astype(float) - made.unquantized) / np.linalg.norm(made.unquantized.astype(float))
-            exact = "·" if task.mha or task.form != "raw" else f"{min(_exact(kind, folder, distance)):.0e}"
+            exact = "·" if task.mha or task.form != "raw" else f"{min(_exact(kind, folder)):.0e}"
     name = f"{task.format} + {task.mha} attention" if task.mha else task.format
     return [MODELS[task.model], name, FORMS[task.form], *pairs, f"{noise:.0e}", f"{half:.0e}", exact]
 
 
-def _exact(kind: object, folder: Path, distance: object) -> list[float]:
+def _distance(made: Made, path: Path) -> float:
+    """Relative L2 distance between what the file at ``path`` and the fake-quantized torch module compute."""
+    import numpy as np
+
+    from graphfix.validate.cpu import run
+
+    inputs = path.with_name("inputs.npz")
+    np.savez(inputs, **made.inputs)
+    _, outputs = run(str(path), {}, str(inputs))
+    ours, theirs = next(iter(outputs.values())).astype(np.float64), made.reference.astype(np.float64)
+    return float(np.linalg.norm(ours - theirs) / np.linalg.norm(theirs))
+
+
+def _exact(kind: Kind, folder: Path) -> list[float]:
     """Distances in float32, of small samples, until one has no value on a quantizer's edge."""
-    from exports import Kind, make, recipe_of, write
+    from exports import make, recipe_of, write
 
     import graphfix
 
-    assert isinstance(kind, Kind)
     found: list[float] = []
     for seed in range(4):
         asked = replace(kind, dtype="fp32", seed=seed)
@@ -112,7 +119,7 @@ def _exact(kind: object, folder: Path, distance: object) -> list[float]:
         made = make(asked, {name: size for name, size in SMALL.items() if name in known})
         write(made.proto, folder / "exact.onnx")
         fixed = graphfix.apply(folder / "exact.onnx").save(folder / "exact.fixed.onnx").path
-        found.append(distance(made, fixed))  # type: ignore[operator]
+        found.append(_distance(made, fixed))
         if found[-1] < 1e-5:
             break
     return found
